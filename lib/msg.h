@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef LIB_MSG_H
+#define LIB_MSG_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "util.h"
+#include "vfio_user.h"
+
+/**
+ * struct msg - one received message
+ * @header: a copy of its header
+ * @payload: what follows the header, in the connection's buffer; not aligned;
+ *           valid until the next msg_recv()
+ * @len: length of @payload in bytes
+ * @fds: the file descriptors that came with it. Whoever takes one sets it to
+ *       -1; msg_close_fds() closes the rest.
+ * @nr_fds: how many came
+ */
+struct msg {
+	struct vfio_user_header header;
+	void *payload;
+	size_t len;
+	int fds[VFIO_USER_MAX_SCM_FDS];
+	unsigned int nr_fds;
+};
+
+/**
+ * struct msg_conn - one end of a vfio-user socket
+ * @fd: the socket, owned by the connection
+ * @max_size: no message larger than this is received, in bytes
+ * @rx: receive buffer of @max_size bytes
+ * @rx_head: first byte in @rx that isn't consumed
+ * @rx_tail: end of what was received in @rx
+ * @tx: send buffer of @tx_size bytes
+ * @tx_size: size of @tx in bytes
+ * @tx_len: bytes in @tx that wait for msg_flush()
+ */
+struct msg_conn {
+	int fd;
+	size_t max_size;
+	uint8_t *rx;
+	size_t rx_head;
+	size_t rx_tail;
+	uint8_t *tx;
+	size_t tx_size;
+	size_t tx_len;
+};
+
+/**
+ * msg_conn_init() - make a connection of a socket
+ * @c: filled in
+ * @fd: a connected, blocking SOCK_STREAM AF_UNIX socket; the connection owns
+ *      it, even if this fails
+ * @max_size: largest message in either direction, header included, in bytes
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int msg_conn_init(struct msg_conn *c, int fd, size_t max_size);
+
+/**
+ * msg_conn_exit() - close the socket and free the buffers
+ * @c: a connection; what waits to be sent is lost
+ */
+void msg_conn_exit(struct msg_conn *c);
+
+/**
+ * msg_recv() - wait for the next message and receive all of it
+ * @c: the connection
+ * @m: filled in; the caller owns its fds, on success and on error alike
+ *
+ * Whatever waits in the send buffer is sent before blocking.
+ *
+ * Return: 1 for a message, 0 when the other side has closed, or
+ * -EMSGSIZE: the header in @m says a size that can't be (@m->header is
+ *            valid); nothing more can be received,
+ * -ECONNRESET: the other side closed in the middle of a message,
+ * -EMFILE: fds were lost because this process has no room for more,
+ * -EAGAIN: the socket's receive time-out ended, nothing is lost,
+ * or what recvmsg(2) and sendmsg(2) fail with.
+ */
+int msg_recv(struct msg_conn *c, struct msg *m);
+
+/**
+ * msg_close_fds() - close the fds of a message that nobody took
+ * @m: a message
+ */
+void msg_close_fds(struct msg *m);
+
+/**
+ * msg_reserve() - room in the send buffer for one message
+ * @c: the connection
+ * @payload: payload bytes wanted, so that header and payload are not larger
+ *           than the connection's max_size
+ *
+ * Flushes first when there isn't room. The caller fills in the header and the
+ * payload behind it, then calls msg_commit(); or does nothing, to drop it.
+ *
+ * Return: the message's header, with the payload's room right behind; NULL if
+ * flushing failed or @payload is too large (errno tells).
+ */
+struct vfio_user_header *msg_reserve(struct msg_conn *c, size_t payload);
+
+/**
+ * msg_commit() - queue the message that stands in the reserved room
+ * @c: the connection
+ * @fds: fds to go with it; the caller keeps them
+ * @nr_fds: how many, 0 for most messages
+ *
+ * The header's size field says how long it is. A message with fds is sent at
+ * once, after what was queued before it, so that the fds travel with its
+ * first byte; others wait for msg_flush() or the next blocking msg_recv().
+ *
+ * Return: 0 or a negative errno of sendmsg(2).
+ */
+int msg_commit(struct msg_conn *c, const int *fds, unsigned int nr_fds);
+
+/**
+ * msg_flush() - send what is queued
+ * @c: the connection
+ *
+ * Return: 0 or a negative errno of sendmsg(2).
+ */
+int msg_flush(struct msg_conn *c);
+
+#endif

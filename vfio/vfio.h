@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef VFIO_VFIO_H
+#define VFIO_VFIO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "util.h"
+
+/*
+ * The kernel's VFIO, as a device that one session opens, uses and closes.
+ * Nothing here knows about sockets or messages. Functions return 0 or a
+ * negative errno and are not thread-safe for one device, except where they
+ * say so.
+ */
+
+/* Which way into the kernel. */
+enum vfio_iommu_kind {
+	VFIO_IOMMU_AUTO,
+	VFIO_IOMMU_IOMMUFD,
+	VFIO_IOMMU_TYPE1,
+};
+
+#define VFIO_MAX_REGIONS	64
+#define VFIO_MAX_IRQS		32
+#define VFIO_MAX_IOVA_RANGES	64
+
+/* Most DMA maps that a device takes, whatever the kernel would allow. */
+#define VFIO_MAX_DMA_MAPS	65535
+
+/**
+ * struct vfio_why - one line for the operator about a failure
+ * @text: what was tried, on what, the errno, and what to do; empty if there
+ *        is nothing to say beyond the errno that came back
+ */
+struct vfio_why {
+	char text[512];
+};
+
+/**
+ * struct vfio_region - one region, as the kernel describes it
+ * @flags: VFIO_REGION_INFO_FLAG_*
+ * @size: in bytes
+ * @offset: on the device fd, in bytes
+ * @caps: the kernel's capability chain, as it came, offsets counted from the
+ *        start of struct vfio_region_info; NULL if there is none
+ * @caps_len: its length in bytes
+ * @caps_offset: what the kernel's cap_offset said, in bytes; @caps begins there
+ */
+struct vfio_region {
+	uint32_t flags;
+	uint64_t size;
+	uint64_t offset;
+	void *caps;
+	uint32_t caps_len;
+	uint32_t caps_offset;
+};
+
+/**
+ * struct vfio_irq - one interrupt index, as the kernel describes it
+ * @flags: VFIO_IRQ_INFO_*
+ * @count: number of sub-indexes
+ */
+struct vfio_irq {
+	uint32_t flags;
+	uint32_t count;
+};
+
+/**
+ * struct vfio_iommu_info - what the IOMMU can do for this device
+ * @pgsizes: page sizes that can be mapped, or'ed together, in bytes
+ * @max_maps: maps that can exist at one time
+ * @nr_ranges: entries of @ranges in use; 0 when the kernel doesn't say
+ * @ranges: I/O virtual addresses that can be mapped, both ends included
+ */
+struct vfio_iommu_info {
+	uint64_t pgsizes;
+	uint32_t max_maps;
+	unsigned int nr_ranges;
+	struct {
+		uint64_t first;
+		uint64_t last;
+	} ranges[VFIO_MAX_IOVA_RANGES];
+};
+
+struct vfio_device;
+
+/**
+ * struct vfio_iommu_ops - one way into the kernel
+ * @name: for people, and for --iommu=
+ * @open: open @dev and give it an address space of its own. Sets the device
+ *        fd. -EBUSY if somebody holds the device. On error nothing is left
+ *        open and @why says what to do.
+ * @close: close all that @open opened. What was mapped is unmapped by then.
+ * @info: fill in what the IOMMU can do
+ * @map: let the device reach @size bytes of @fd at @offset by the address
+ *       @iova. Needs @fd only during the call. All or nothing.
+ * @unmap: exactly what one @map mapped. When it returns the device can't
+ *         reach the memory.
+ */
+struct vfio_iommu_ops {
+	const char *name;
+	int (*open)(struct vfio_device *dev, struct vfio_why *why);
+	void (*close)(struct vfio_device *dev);
+	int (*info)(struct vfio_device *dev, struct vfio_iommu_info *info);
+	int (*map)(struct vfio_device *dev, uint64_t iova, uint64_t size,
+		   int fd, uint64_t offset, bool readable, bool writeable);
+	int (*unmap)(struct vfio_device *dev, uint64_t iova, uint64_t size);
+};
+
+extern const struct vfio_iommu_ops vfio_iommufd_ops;
+extern const struct vfio_iommu_ops vfio_type1_ops;
+
+/**
+ * struct vfio_device - an open device
+ * @name: as the kernel knows it: PCI address or mdev UUID
+ * @sysfs: its directory in /sys
+ * @group: IOMMU group number, -1 if it has none
+ * @cdev: name in /dev/vfio/devices, empty if it has none
+ * @unsafe_noiommu: the operator allowed a device without an IOMMU
+ * @emulated: a mediated device: the kernel pins memory when the driver asks,
+ *            through the address that it was mapped from, so that must stay
+ * @ops: the way in
+ * @fd: the device fd
+ * @container: /dev/vfio/vfio or /dev/iommu
+ * @group_fd: /dev/vfio/GROUP, -1 with iommufd
+ * @ioas: I/O address space, with iommufd
+ * @map_file: the kernel has IOMMU_IOAS_MAP_FILE
+ * @windows: for @emulated, what @ops->map mapped into this process
+ * @flags: VFIO_DEVICE_FLAGS_*
+ * @nr_regions: entries of @regions in use
+ * @nr_irqs: entries of @irqs in use
+ * @regions: by index
+ * @irqs: by index
+ * @can_hot_reset: no function-level reset, but the bus can be reset because
+ *                 every device on it is ours
+ */
+struct vfio_device {
+	char name[64];
+	char sysfs[256];
+	int group;
+	char cdev[32];
+	bool unsafe_noiommu;
+	bool emulated;
+	const struct vfio_iommu_ops *ops;
+	int fd;
+	int container;
+	int group_fd;
+	uint32_t ioas;
+	bool map_file;
+	void *windows;
+	uint32_t flags;
+	uint32_t nr_regions;
+	uint32_t nr_irqs;
+	struct vfio_region regions[VFIO_MAX_REGIONS];
+	struct vfio_irq irqs[VFIO_MAX_IRQS];
+	bool can_hot_reset;
+};
+
+/**
+ * vfio_device_open() - open a device and read what the kernel says of it
+ * @dev: filled in
+ * @name: PCI address or mdev UUID, what VFIO_GROUP_GET_DEVICE_FD takes
+ * @sysfs: its directory in /sys
+ * @kind: which way in; VFIO_IOMMU_AUTO takes iommufd if the device and the
+ *        kernel have it, else type1
+ * @unsafe_noiommu: open it even though no IOMMU confines it
+ * @why: filled in on error
+ *
+ * The kernel resets the device, if it can, on this.
+ *
+ * Return: 0; -EBUSY: somebody has it open; -ENODEV: it isn't bound to a VFIO
+ * driver; -EPERM: it has no IOMMU, or its group isn't viable; or what the
+ * kernel says.
+ */
+int vfio_device_open(struct vfio_device *dev, const char *name,
+		     const char *sysfs, enum vfio_iommu_kind kind,
+		     bool unsafe_noiommu, struct vfio_why *why);
+
+/**
+ * vfio_device_close() - close everything; the counterpart of vfio_device_open()
+ * @dev: an open device
+ */
+void vfio_device_close(struct vfio_device *dev);
+
+/**
+ * vfio_device_quiesce() - stop a device that nobody drives any more
+ * @dev: an open device
+ *
+ * Bus mastering off, then every interrupt index disabled. Errors are ignored:
+ * a device that is gone is quiet.
+ */
+void vfio_device_quiesce(struct vfio_device *dev);
+
+/**
+ * vfio_device_reset() - function-level reset, or else the bus
+ * @dev: an open device
+ *
+ * Return: 0, -ENOTTY if the device can't be reset, or what the kernel says.
+ */
+int vfio_device_reset(struct vfio_device *dev);
+
+/**
+ * vfio_region_read() - read from the device, without mapping anything
+ * @dev: an open device
+ * @index: region, below nr_regions
+ * @offset: in the region, in bytes; the caller has checked the range
+ * @buf: where the data goes
+ * @count: bytes. 1, 2, 4 or 8 that are naturally aligned are one access of
+ *         that width.
+ *
+ * Return: bytes read, fewer than @count if the kernel says so, or a negative
+ * errno.
+ */
+ssize_t vfio_region_read(struct vfio_device *dev, uint32_t index,
+			 uint64_t offset, void *buf, size_t count);
+
+/** vfio_region_write() - as vfio_region_read(), to the device */
+ssize_t vfio_region_write(struct vfio_device *dev, uint32_t index,
+			  uint64_t offset, const void *buf, size_t count);
+
+/**
+ * vfio_irq_set() - VFIO_DEVICE_SET_IRQS
+ * @dev: an open device
+ * @flags: VFIO_IRQ_SET_DATA_* | VFIO_IRQ_SET_ACTION_*
+ * @index: interrupt index, below nr_irqs
+ * @start: first sub-index; the caller has checked the range
+ * @count: sub-indexes
+ * @data: as the flags say: count bytes, or count ints; NULL for none
+ *
+ * Return: 0 or what the kernel says.
+ */
+int vfio_irq_set(struct vfio_device *dev, uint32_t flags, uint32_t index,
+		 uint32_t start, uint32_t count, const void *data);
+
+#endif
