@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One message and its file descriptors, in and out of a stream socket.
+ *
+ * Messages that wait are read many at a time, because a system call a message
+ * is what a pipelining client would pay most for. What makes this hard is that
+ * fds belong to the first byte of a message, while recvmsg(2) says only that
+ * some came with the bytes it returned: it reads over the end of data without
+ * fds into data with fds, then stops (unix_stream_read_generic() in the
+ * kernel), so which of several messages the fds came with can't be told
+ * afterwards. Hence two steps: a look at what waits with MSG_PEEK and no room
+ * for fds, which answers MSG_CTRUNC if any fds are among it. If none are, all
+ * of it is taken at once; if some are, only the first message is taken, in a
+ * recvmsg(2) that ends with it, and any fds that come are its own. A message
+ * that waits only in part is completed by reads that end with it, too.
+ *
+ * The buffer holds one message of the largest size. A header that says more is
+ * refused before anything is read by that size, and nothing is ever allocated
+ * by a size from the socket.
+ *
+ * Sending gathers replies in a buffer of the same size, which is flushed before
+ * the receiving side would block; a message with fds travels in a sendmsg(2)
+ * of its own.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "msg.h"
+
+/* How much of what waits is looked at, in bytes: copied twice, so not all. */
+#define MSG_PEEK_WINDOW		8192
+
+int msg_conn_init(struct msg_conn *c, int fd, size_t max_size)
+{
+	memset(c, 0, sizeof(*c));
+	c->fd = fd;
+	c->max_size = max(max_size, (size_t)MSG_PEEK_WINDOW);
+	c->tx_size = c->max_size;
+	c->rx = malloc(c->max_size);
+	c->tx = malloc(c->tx_size);
+	if (c->rx && c->tx)
+		return 0;
+
+	msg_conn_exit(c);
+	return -ENOMEM;
+}
+
+void msg_conn_exit(struct msg_conn *c)
+{
+	close_fd(&c->fd);
+	free(c->rx);
+	free(c->tx);
+	c->rx = NULL;
+	c->tx = NULL;
+}
+
+void msg_close_fds(struct msg *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->nr_fds; i++)
+		close_fd(&m->fds[i]);
+	m->nr_fds = 0;
+}
+
+/* Own the fds in @mh, in addition to those that @m has already. */
+static int msg_take_fds(struct msg *m, struct msghdr *mh)
+{
+	struct cmsghdr *cmsg;
+	int ret = 0;
+
+	for (cmsg = CMSG_FIRSTHDR(mh); cmsg; cmsg = CMSG_NXTHDR(mh, cmsg)) {
+		size_t i, n;
+
+		if (cmsg->cmsg_level != SOL_SOCKET ||
+		    cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
+			if (m->nr_fds < ARRAY_SIZE(m->fds)) {
+				m->fds[m->nr_fds++] = fd;
+			} else {
+				close(fd);
+				ret = -EMFILE;
+			}
+		}
+	}
+	if (mh->msg_flags & MSG_CTRUNC)
+		ret = -EMFILE;
+	return ret;
+}
+
+/* Take up to @len bytes off the socket; returns how many, 0 at its end. */
+static ssize_t msg_take(struct msg_conn *c, struct msg *m, size_t len)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int) * VFIO_USER_MAX_SCM_FDS)];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { c->rx + c->rx_tail, len };
+	struct msghdr mh = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n;
+	int ret;
+
+	do {
+		n = recvmsg(c->fd, &mh, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+
+	ret = mh.msg_controllen || mh.msg_flags & MSG_CTRUNC ?
+		msg_take_fds(m, &mh) : 0;
+	if (ret)
+		return ret;
+	c->rx_tail += n;
+	return n;
+}
+
+/* Size of the message at rx_head: 0 if its header isn't all there yet. */
+static size_t msg_size(const struct msg_conn *c)
+{
+	struct vfio_user_header header;
+
+	if (c->rx_tail - c->rx_head < sizeof(header))
+		return 0;
+	memcpy(&header, c->rx + c->rx_head, sizeof(header));
+	return header.size;
+}
+
+/* Nothing is buffered: take what waits, as far as its fds are unambiguous. */
+static ssize_t msg_fill(struct msg_conn *c, struct msg *m)
+{
+	struct iovec iov = { c->rx, min(c->max_size, (size_t)MSG_PEEK_WINDOW) };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	size_t first;
+	ssize_t n;
+
+	c->rx_head = 0;
+	c->rx_tail = 0;
+	do {
+		n = recvmsg(c->fd, &mh, MSG_PEEK);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n < 0 ? -errno : 0;
+	if (!(mh.msg_flags & MSG_CTRUNC))
+		return msg_take(c, m, n);
+
+	c->rx_tail = n;
+	first = msg_size(c);
+	c->rx_tail = 0;
+	if (first < sizeof(struct vfio_user_header))
+		first = sizeof(struct vfio_user_header);
+	return msg_take(c, m, min(first, (size_t)n));
+}
+
+/* Some of a message is buffered: take more, but not beyond its end. */
+static ssize_t msg_complete(struct msg_conn *c, struct msg *m, size_t size)
+{
+	size_t have = c->rx_tail - c->rx_head;
+
+	if (c->rx_head + size > c->max_size) {
+		memmove(c->rx, c->rx + c->rx_head, have);
+		c->rx_head = 0;
+		c->rx_tail = have;
+	}
+	return msg_take(c, m, size - have);
+}
+
+/*
+ * A read that was cut short by the socket's time-out must lose nothing, and
+ * the fds that came by then are the caller's: it is the only one who knows
+ * whether it goes on. It doesn't, so they are closed with the message.
+ */
+int msg_recv(struct msg_conn *c, struct msg *m)
+{
+	const size_t hlen = sizeof(m->header);
+
+	m->nr_fds = 0;
+	for (;;) {
+		size_t have = c->rx_tail - c->rx_head;
+		size_t size = msg_size(c);
+		ssize_t n;
+
+		if (have >= hlen) {
+			memcpy(&m->header, c->rx + c->rx_head, hlen);
+			if (size < hlen || size > c->max_size)
+				return -EMSGSIZE;
+			if (have >= size)
+				break;
+		}
+
+		if (c->tx_len) {
+			int ret = msg_flush(c);
+
+			if (ret)
+				return ret;
+		}
+		if (have)
+			n = msg_complete(c, m, have < hlen ? hlen : size);
+		else
+			n = msg_fill(c, m);
+		if (n < 0)
+			return n;
+		if (n == 0)
+			return have ? -ECONNRESET : 0;
+	}
+
+	m->payload = c->rx + c->rx_head + hlen;
+	m->len = m->header.size - hlen;
+	c->rx_head += m->header.size;
+	return 1;
+}
+
+static int msg_send(int fd, const uint8_t *buf, size_t len,
+		    const int *fds, unsigned int nr_fds)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int) * VFIO_USER_MAX_SCM_FDS)];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { (void *)buf, len };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (nr_fds) {
+		struct cmsghdr *cmsg;
+
+		memset(&control, 0, sizeof(control));
+		mh.msg_control = &control;
+		mh.msg_controllen = CMSG_SPACE(sizeof(int) * nr_fds);
+		cmsg = CMSG_FIRSTHDR(&mh);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * nr_fds);
+		memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * nr_fds);
+	}
+
+	while (iov.iov_len) {
+		ssize_t n = sendmsg(fd, &mh, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		iov.iov_base = (uint8_t *)iov.iov_base + n;
+		iov.iov_len -= n;
+		mh.msg_control = NULL;
+		mh.msg_controllen = 0;
+	}
+	return 0;
+}
+
+int msg_flush(struct msg_conn *c)
+{
+	size_t len = c->tx_len;
+
+	c->tx_len = 0;
+	return msg_send(c->fd, c->tx, len, NULL, 0);
+}
+
+struct vfio_user_header *msg_reserve(struct msg_conn *c, size_t payload)
+{
+	const size_t hlen = sizeof(struct vfio_user_header);
+	int ret;
+
+	if (payload > c->max_size - hlen) {
+		errno = EMSGSIZE;
+		return NULL;
+	}
+	if (c->tx_len + hlen + payload > c->tx_size) {
+		ret = msg_flush(c);
+		if (ret) {
+			errno = -ret;
+			return NULL;
+		}
+	}
+	return (struct vfio_user_header *)(c->tx + c->tx_len);
+}
+
+int msg_commit(struct msg_conn *c, const int *fds, unsigned int nr_fds)
+{
+	struct vfio_user_header header;
+	size_t start = c->tx_len;
+	int ret;
+
+	memcpy(&header, c->tx + start, sizeof(header));
+	if (!nr_fds) {
+		c->tx_len += header.size;
+		return 0;
+	}
+
+	ret = msg_flush(c);
+	if (ret)
+		return ret;
+	return msg_send(c->fd, c->tx + start, header.size, fds, nr_fds);
+}
