@@ -51,6 +51,8 @@ int msg_conn_init(struct msg_conn *c, int fd, size_t max_size)
 
 void msg_conn_exit(struct msg_conn *c)
 {
+	while (c->nr_fds)
+		close(c->fds[--c->nr_fds]);
 	close_fd(&c->fd);
 	free(c->rx);
 	free(c->tx);
@@ -67,8 +69,8 @@ void msg_close_fds(struct msg *m)
 	m->nr_fds = 0;
 }
 
-/* Own the fds in @mh, in addition to those that @m has already. */
-static int msg_take_fds(struct msg *m, struct msghdr *mh)
+/* Keep the fds in @mh, with those of the same message that came before. */
+static int msg_take_fds(struct msg_conn *c, struct msghdr *mh)
 {
 	struct cmsghdr *cmsg;
 	int ret = 0;
@@ -84,8 +86,8 @@ static int msg_take_fds(struct msg *m, struct msghdr *mh)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
-			if (m->nr_fds < ARRAY_SIZE(m->fds)) {
-				m->fds[m->nr_fds++] = fd;
+			if (c->nr_fds < ARRAY_SIZE(c->fds)) {
+				c->fds[c->nr_fds++] = fd;
 			} else {
 				close(fd);
 				ret = -EMFILE;
@@ -98,7 +100,7 @@ static int msg_take_fds(struct msg *m, struct msghdr *mh)
 }
 
 /* Take up to @len bytes off the socket; returns how many, 0 at its end. */
-static ssize_t msg_take(struct msg_conn *c, struct msg *m, size_t len)
+static ssize_t msg_take(struct msg_conn *c, size_t len)
 {
 	union {
 		char buf[CMSG_SPACE(sizeof(int) * VFIO_USER_MAX_SCM_FDS)];
@@ -121,7 +123,7 @@ static ssize_t msg_take(struct msg_conn *c, struct msg *m, size_t len)
 		return -errno;
 
 	ret = mh.msg_controllen || mh.msg_flags & MSG_CTRUNC ?
-		msg_take_fds(m, &mh) : 0;
+		msg_take_fds(c, &mh) : 0;
 	if (ret)
 		return ret;
 	c->rx_tail += n;
@@ -140,7 +142,7 @@ static size_t msg_size(const struct msg_conn *c)
 }
 
 /* Nothing is buffered: take what waits, as far as its fds are unambiguous. */
-static ssize_t msg_fill(struct msg_conn *c, struct msg *m)
+static ssize_t msg_fill(struct msg_conn *c)
 {
 	struct iovec iov = { c->rx, min(c->max_size, (size_t)MSG_PEEK_WINDOW) };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -155,18 +157,18 @@ static ssize_t msg_fill(struct msg_conn *c, struct msg *m)
 	if (n <= 0)
 		return n < 0 ? -errno : 0;
 	if (!(mh.msg_flags & MSG_CTRUNC))
-		return msg_take(c, m, n);
+		return msg_take(c, n);
 
 	c->rx_tail = n;
 	first = msg_size(c);
 	c->rx_tail = 0;
 	if (first < sizeof(struct vfio_user_header))
 		first = sizeof(struct vfio_user_header);
-	return msg_take(c, m, min(first, (size_t)n));
+	return msg_take(c, min(first, (size_t)n));
 }
 
 /* Some of a message is buffered: take more, but not beyond its end. */
-static ssize_t msg_complete(struct msg_conn *c, struct msg *m, size_t size)
+static ssize_t msg_complete(struct msg_conn *c, size_t size)
 {
 	size_t have = c->rx_tail - c->rx_head;
 
@@ -175,14 +177,17 @@ static ssize_t msg_complete(struct msg_conn *c, struct msg *m, size_t size)
 		c->rx_head = 0;
 		c->rx_tail = have;
 	}
-	return msg_take(c, m, size - have);
+	return msg_take(c, size - have);
 }
 
-/*
- * A read that was cut short by the socket's time-out must lose nothing, and
- * the fds that came by then are the caller's: it is the only one who knows
- * whether it goes on. It doesn't, so they are closed with the message.
- */
+/* The fds change hands with the message, not before: a time-out loses none. */
+static void msg_give_fds(struct msg_conn *c, struct msg *m)
+{
+	memcpy(m->fds, c->fds, c->nr_fds * sizeof(c->fds[0]));
+	m->nr_fds = c->nr_fds;
+	c->nr_fds = 0;
+}
+
 int msg_recv(struct msg_conn *c, struct msg *m)
 {
 	const size_t hlen = sizeof(m->header);
@@ -195,8 +200,10 @@ int msg_recv(struct msg_conn *c, struct msg *m)
 
 		if (have >= hlen) {
 			memcpy(&m->header, c->rx + c->rx_head, hlen);
-			if (size < hlen || size > c->max_size)
+			if (size < hlen || size > c->max_size) {
+				msg_give_fds(c, m);
 				return -EMSGSIZE;
+			}
 			if (have >= size)
 				break;
 		}
@@ -208,15 +215,16 @@ int msg_recv(struct msg_conn *c, struct msg *m)
 				return ret;
 		}
 		if (have)
-			n = msg_complete(c, m, have < hlen ? hlen : size);
+			n = msg_complete(c, have < hlen ? hlen : size);
 		else
-			n = msg_fill(c, m);
+			n = msg_fill(c);
 		if (n < 0)
 			return n;
 		if (n == 0)
 			return have ? -ECONNRESET : 0;
 	}
 
+	msg_give_fds(c, m);
 	m->payload = c->rx + c->rx_head + hlen;
 	m->len = m->header.size - hlen;
 	c->rx_head += m->header.size;

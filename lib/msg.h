@@ -32,6 +32,8 @@ struct msg {
  * @rx: receive buffer of @max_size bytes
  * @rx_head: first byte in @rx that isn't consumed
  * @rx_tail: end of what was received in @rx
+ * @fds: what came with the message that is being received
+ * @nr_fds: how many of @fds
  * @tx: send buffer of @tx_size bytes
  * @tx_size: size of @tx in bytes
  * @tx_len: bytes in @tx that wait for msg_flush()
@@ -42,6 +44,8 @@ struct msg_conn {
 	uint8_t *rx;
 	size_t rx_head;
 	size_t rx_tail;
+	int fds[VFIO_USER_MAX_SCM_FDS];
+	unsigned int nr_fds;
 	uint8_t *tx;
 	size_t tx_size;
 	size_t tx_len;
