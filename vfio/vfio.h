@@ -39,6 +39,8 @@ struct vfio_why {
 
 /**
  * struct vfio_region - one region, as the kernel describes it
+ * @error: negative errno with which the kernel refused to describe it (a VGA
+ *         region that isn't there, for instance), or 0
  * @flags: VFIO_REGION_INFO_FLAG_*
  * @size: in bytes
  * @offset: on the device fd, in bytes
@@ -48,6 +50,7 @@ struct vfio_why {
  * @caps_offset: what the kernel's cap_offset said, in bytes; @caps begins there
  */
 struct vfio_region {
+	int error;
 	uint32_t flags;
 	uint64_t size;
 	uint64_t offset;
@@ -58,10 +61,13 @@ struct vfio_region {
 
 /**
  * struct vfio_irq - one interrupt index, as the kernel describes it
+ * @error: negative errno with which the kernel refused to describe it (ERR of
+ *         a device that isn't PCI Express, for instance), or 0
  * @flags: VFIO_IRQ_INFO_*
  * @count: number of sub-indexes
  */
 struct vfio_irq {
+	int error;
 	uint32_t flags;
 	uint32_t count;
 };
@@ -117,7 +123,7 @@ extern const struct vfio_iommu_ops vfio_type1_ops;
  * @sysfs: its directory in /sys
  * @group: IOMMU group number, -1 if it has none
  * @cdev: name in /dev/vfio/devices, empty if it has none
- * @unsafe_noiommu: the operator allowed a device without an IOMMU
+ * @noiommu: no IOMMU confines it, and the operator said that that's all right
  * @emulated: a mediated device: the kernel pins memory when the driver asks,
  *            through the address that it was mapped from, so that must stay
  * @ops: the way in
@@ -140,7 +146,7 @@ struct vfio_device {
 	char sysfs[256];
 	int group;
 	char cdev[32];
-	bool unsafe_noiommu;
+	bool noiommu;
 	bool emulated;
 	const struct vfio_iommu_ops *ops;
 	int fd;

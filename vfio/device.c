@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A VFIO device: opened by one of two ways in, then the same for both.
+ *
+ * Everything that the kernel says of the device's regions and interrupts is
+ * asked once, on opening, and kept: it doesn't change while the device is
+ * open. Accesses go through pread(2) and pwrite(2) on the device fd and never
+ * through a mapping, because a BAR whose memory decoding is off answers a
+ * mapping with SIGBUS and a system call with an error.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+/* A region's capability chain is never longer than this, in bytes. */
+#define VFIO_MAX_REGION_INFO	65536
+
+static int vfio_read_group(const char *sysfs)
+{
+	char path[320], link[256];
+	const char *number;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/iommu_group", sysfs);
+	n = readlink(path, link, sizeof(link) - 1);
+	if (n < 0)
+		return -1;
+	link[n] = '\0';
+	number = strrchr(link, '/');
+	return atoi(number ? number + 1 : link);
+}
+
+/* The name that the device has in /dev/vfio/devices: an entry of vfio-dev/. */
+static void vfio_read_cdev(const char *sysfs, char *buf, size_t len)
+{
+	struct dirent *de;
+	char path[320];
+	DIR *dir;
+
+	buf[0] = '\0';
+	snprintf(path, sizeof(path), "%s/vfio-dev", sysfs);
+	dir = opendir(path);
+	if (!dir)
+		return;
+	while ((de = readdir(dir))) {
+		if (strlen(de->d_name) < len && strstr(de->d_name, "vfio"))
+			strcpy(buf, de->d_name);
+	}
+	closedir(dir);
+}
+
+static bool vfio_is_noiommu(int group)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/dev/vfio/noiommu-%d", group);
+	return !access(path, F_OK);
+}
+
+static bool vfio_has_iommufd(const struct vfio_device *dev)
+{
+	char path[96];
+
+	if (!dev->cdev[0] || dev->noiommu)
+		return false;
+	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", dev->cdev);
+	return !access(path, R_OK | W_OK) && !access("/dev/iommu", R_OK | W_OK);
+}
+
+static int vfio_identify(struct vfio_device *dev, const char *name,
+			 const char *sysfs, bool unsafe_noiommu,
+			 struct vfio_why *why)
+{
+	char path[320];
+
+	memset(dev, 0, sizeof(*dev));
+	dev->fd = -1;
+	dev->container = -1;
+	dev->group_fd = -1;
+	if (strlen(name) >= sizeof(dev->name) ||
+	    strlen(sysfs) >= sizeof(dev->sysfs))
+		return -ENAMETOOLONG;
+	strcpy(dev->name, name);
+	strcpy(dev->sysfs, sysfs);
+
+	dev->group = vfio_read_group(sysfs);
+	vfio_read_cdev(sysfs, dev->cdev, sizeof(dev->cdev));
+	snprintf(path, sizeof(path), "%s/mdev_type", sysfs);
+	dev->emulated = !access(path, F_OK);
+
+	if (dev->group >= 0 && vfio_is_noiommu(dev->group)) {
+		if (!unsafe_noiommu) {
+			vfio_why_set(why, "no IOMMU confines this device: it could read and write all of the machine's memory; --unsafe-noiommu allows that");
+			return -EPERM;
+		}
+		dev->noiommu = true;
+	}
+	return 0;
+}
+
+static int vfio_read_region(struct vfio_device *dev, uint32_t index)
+{
+	struct vfio_region *region = &dev->regions[index];
+	struct vfio_region_info *info;
+	uint32_t argsz = sizeof(*info);
+	int ret = 0;
+
+	info = calloc(1, VFIO_MAX_REGION_INFO);
+	if (!info)
+		return -ENOMEM;
+	do {
+		memset(info, 0, sizeof(*info));
+		info->argsz = argsz;
+		info->index = index;
+		if (ioctl(dev->fd, VFIO_DEVICE_GET_REGION_INFO, info)) {
+			region->error = -errno;
+			goto free;
+		}
+		if (info->argsz <= argsz)
+			break;
+		argsz = info->argsz;
+	} while (argsz <= VFIO_MAX_REGION_INFO);
+
+	region->flags = info->flags & ~VFIO_REGION_INFO_FLAG_CAPS;
+	region->size = info->size;
+	region->offset = info->offset;
+	if (!(info->flags & VFIO_REGION_INFO_FLAG_CAPS) ||
+	    info->cap_offset < sizeof(*info) || info->cap_offset >= argsz ||
+	    argsz > VFIO_MAX_REGION_INFO)
+		goto free;
+
+	region->caps_offset = info->cap_offset;
+	region->caps_len = argsz - info->cap_offset;
+	region->caps = malloc(region->caps_len);
+	if (region->caps)
+		memcpy(region->caps, (char *)info + info->cap_offset,
+		       region->caps_len);
+	else
+		ret = -ENOMEM;
+free:
+	free(info);
+	return ret;
+}
+
+static void vfio_read_irq(struct vfio_device *dev, uint32_t index)
+{
+	struct vfio_irq_info info = { .argsz = sizeof(info), .index = index };
+
+	if (ioctl(dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &info)) {
+		dev->irqs[index].error = -errno;
+		return;
+	}
+	dev->irqs[index].flags = info.flags;
+	dev->irqs[index].count = info.count;
+}
+
+/* Which devices a reset of the bus would touch; to be freed. NULL if none. */
+static struct vfio_pci_hot_reset_info *vfio_hot_reset_info(struct vfio_device *dev)
+{
+	struct vfio_pci_hot_reset_info *info;
+	const size_t size = sizeof(*info) +
+		256 * sizeof(struct vfio_pci_dependent_device);
+
+	info = calloc(1, size);
+	if (!info)
+		return NULL;
+	info->argsz = size;
+	if (!ioctl(dev->fd, VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, info))
+		return info;
+
+	free(info);
+	return NULL;
+}
+
+/* With iommufd the kernel says itself whether all of them are ours (6.5). */
+#define HOT_RESET_DEV_ID	(1u << 0)
+#define HOT_RESET_ALL_OWNED	(1u << 1)
+
+/* May the bus be reset? Only if nobody else's device is on it. */
+static bool vfio_owns_bus(struct vfio_device *dev)
+{
+	struct vfio_pci_hot_reset_info *info;
+	bool owned;
+	uint32_t i;
+
+	if (!(dev->flags & VFIO_DEVICE_FLAGS_PCI))
+		return false;
+	info = vfio_hot_reset_info(dev);
+	if (!info)
+		return false;
+
+	if (info->flags & HOT_RESET_DEV_ID) {
+		owned = info->flags & HOT_RESET_ALL_OWNED;
+	} else {
+		owned = dev->group_fd >= 0;
+		for (i = 0; i < info->count; i++)
+			owned &= info->devices[i].group_id ==
+				 (uint32_t)dev->group;
+	}
+	free(info);
+	return owned;
+}
+
+static int vfio_read_info(struct vfio_device *dev, struct vfio_why *why)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	uint32_t i;
+	int ret;
+
+	if (ioctl(dev->fd, VFIO_DEVICE_GET_INFO, &info)) {
+		ret = -errno;
+		vfio_why_set(why, "the kernel does not describe the device: %s",
+			     strerrordesc_np(-ret));
+		return ret;
+	}
+	dev->flags = info.flags;
+	dev->nr_regions = min(info.num_regions, (uint32_t)VFIO_MAX_REGIONS);
+	dev->nr_irqs = min(info.num_irqs, (uint32_t)VFIO_MAX_IRQS);
+	for (i = 0; i < dev->nr_regions; i++) {
+		ret = vfio_read_region(dev, i);
+		if (ret)
+			return ret;
+	}
+	for (i = 0; i < dev->nr_irqs; i++)
+		vfio_read_irq(dev, i);
+
+	if (!(dev->flags & VFIO_DEVICE_FLAGS_RESET))
+		dev->can_hot_reset = vfio_owns_bus(dev);
+	return 0;
+}
+
+int vfio_device_open(struct vfio_device *dev, const char *name,
+		     const char *sysfs, enum vfio_iommu_kind kind,
+		     bool unsafe_noiommu, struct vfio_why *why)
+{
+	int ret;
+
+	vfio_why_set(why, "%s", "");
+	ret = vfio_identify(dev, name, sysfs, unsafe_noiommu, why);
+	if (ret)
+		return ret;
+
+	if (kind == VFIO_IOMMU_AUTO)
+		kind = vfio_has_iommufd(dev) ? VFIO_IOMMU_IOMMUFD :
+					       VFIO_IOMMU_TYPE1;
+	dev->ops = kind == VFIO_IOMMU_IOMMUFD ? &vfio_iommufd_ops :
+						&vfio_type1_ops;
+	ret = dev->ops->open(dev, why);
+	if (ret)
+		return ret;
+
+	ret = vfio_read_info(dev, why);
+	if (ret)
+		vfio_device_close(dev);
+	return ret;
+}
+
+void vfio_device_close(struct vfio_device *dev)
+{
+	uint32_t i;
+
+	dev->ops->close(dev);
+	for (i = 0; i < dev->nr_regions; i++) {
+		free(dev->regions[i].caps);
+		dev->regions[i].caps = NULL;
+	}
+}
+
+static void vfio_stop_bus_master(struct vfio_device *dev)
+{
+	uint16_t command;
+
+	if (!(dev->flags & VFIO_DEVICE_FLAGS_PCI) ||
+	    dev->nr_regions <= VFIO_PCI_CONFIG_REGION_INDEX)
+		return;
+	if (vfio_region_read(dev, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND,
+			     &command, sizeof(command)) != sizeof(command))
+		return;
+	command &= ~PCI_COMMAND_MASTER;
+	vfio_region_write(dev, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND,
+			  &command, sizeof(command));
+}
+
+void vfio_device_quiesce(struct vfio_device *dev)
+{
+	uint32_t i;
+
+	vfio_stop_bus_master(dev);
+	for (i = 0; i < dev->nr_irqs; i++) {
+		if (dev->irqs[i].count)
+			vfio_irq_set(dev, VFIO_IRQ_SET_DATA_NONE |
+				     VFIO_IRQ_SET_ACTION_TRIGGER, i, 0, 0, NULL);
+	}
+}
+
+static int vfio_hot_reset(struct vfio_device *dev)
+{
+	struct {
+		struct vfio_pci_hot_reset reset;
+		int32_t group_fd;
+	} arg = {
+		.reset.argsz = sizeof(arg),
+		.reset.count = dev->group_fd >= 0 ? 1 : 0,
+		.group_fd = dev->group_fd,
+	};
+
+	return ioctl(dev->fd, VFIO_DEVICE_PCI_HOT_RESET, &arg) ? -errno : 0;
+}
+
+int vfio_device_reset(struct vfio_device *dev)
+{
+	if (dev->flags & VFIO_DEVICE_FLAGS_RESET)
+		return ioctl(dev->fd, VFIO_DEVICE_RESET) ? -errno : 0;
+	if (dev->can_hot_reset)
+		return vfio_hot_reset(dev);
+	return -ENOTTY;
+}
+
+ssize_t vfio_region_read(struct vfio_device *dev, uint32_t index,
+			 uint64_t offset, void *buf, size_t count)
+{
+	ssize_t n = pread(dev->fd, buf, count,
+			  dev->regions[index].offset + offset);
+
+	return n < 0 ? -errno : n;
+}
+
+ssize_t vfio_region_write(struct vfio_device *dev, uint32_t index,
+			  uint64_t offset, const void *buf, size_t count)
+{
+	ssize_t n = pwrite(dev->fd, buf, count,
+			   dev->regions[index].offset + offset);
+
+	return n < 0 ? -errno : n;
+}
+
+int vfio_irq_set(struct vfio_device *dev, uint32_t flags, uint32_t index,
+		 uint32_t start, uint32_t count, const void *data)
+{
+	size_t len = 0;
+	struct vfio_irq_set *set;
+	int ret;
+
+	if (flags & VFIO_IRQ_SET_DATA_BOOL)
+		len = count;
+	else if (flags & VFIO_IRQ_SET_DATA_EVENTFD)
+		len = count * sizeof(int32_t);
+
+	set = malloc(sizeof(*set) + len);
+	if (!set)
+		return -ENOMEM;
+	*set = (struct vfio_irq_set){
+		.argsz = sizeof(*set) + len,
+		.flags = flags,
+		.index = index,
+		.start = start,
+		.count = count,
+	};
+	if (len)
+		memcpy(set->data, data, len);
+	ret = ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, set) ? -errno : 0;
+	free(set);
+	return ret;
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * iommufd and the device's own character device: the newer way in.
+ *
+ * A session has an iommufd of its own. That is a matter of security, not of
+ * taste: whoever holds a bound device fd, and with --mmap=on the client does,
+ * can attach the device to any address space of the same iommufd. There must
+ * never be another one in it.
+ *
+ * Memory is mapped from its file where the kernel can (IOMMU_IOAS_MAP_FILE,
+ * Linux 6.14, shared memory and huge pages only), else through a window.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "internal.h"
+#include "iommufd_abi.h"
+
+static int iommufd_bind(struct vfio_device *dev, struct vfio_why *why)
+{
+	struct abi_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = dev->container,
+	};
+	char spoiler[256];
+	int err;
+
+	if (!ioctl(dev->fd, ABI_DEVICE_BIND_IOMMUFD, &bind))
+		return 0;
+	err = -errno;
+
+	if (vfio_group_spoiler(dev->group, spoiler, sizeof(spoiler))) {
+		vfio_why_set(why, "IOMMU group %d is not viable because of %s: bind that device to vfio-pci too, or to no driver",
+			     dev->group, spoiler);
+		return -EPERM;
+	}
+	/* A cdev that is bound already answers EINVAL (vfio_df_open()). */
+	if (err == -EINVAL || err == -EBUSY) {
+		vfio_why_set(why, "/dev/vfio/devices/%s is busy: another process has the device, or another device of its group, open",
+			     dev->cdev);
+		return -EBUSY;
+	}
+	vfio_why_set(why, "/dev/vfio/devices/%s cannot be bound to an iommufd: %s",
+		     dev->cdev, strerrordesc_np(-err));
+	return err;
+}
+
+static int iommufd_attach(struct vfio_device *dev, struct vfio_why *why)
+{
+	struct abi_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct abi_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+	};
+	int err;
+
+	if (ioctl(dev->container, ABI_IOMMU_IOAS_ALLOC, &alloc)) {
+		err = -errno;
+		vfio_why_set(why, "no I/O address space can be allocated: %s",
+			     strerrordesc_np(-err));
+		return err;
+	}
+	dev->ioas = alloc.out_ioas_id;
+
+	attach.pt_id = dev->ioas;
+	if (ioctl(dev->fd, ABI_DEVICE_ATTACH_IOMMUFD_PT, &attach)) {
+		err = -errno;
+		vfio_why_set(why, "the device cannot be attached to its I/O address space: %s%s",
+			     strerrordesc_np(-err), err == -EPERM ?
+			     " (no interrupt remapping? see allow_unsafe_interrupts of iommufd)" : "");
+		return err;
+	}
+	return 0;
+}
+
+static void iommufd_close(struct vfio_device *dev)
+{
+	close_fd(&dev->fd);
+	close_fd(&dev->container);
+}
+
+static int iommufd_open(struct vfio_device *dev, struct vfio_why *why)
+{
+	char path[96];
+	int ret;
+
+	if (dev->noiommu) {
+		vfio_why_set(why, "a device without an IOMMU can only be opened with --iommu=type1");
+		return -EPERM;
+	}
+	if (!dev->cdev[0]) {
+		vfio_why_set(why, "the device has no node in /dev/vfio/devices: bind it to vfio-pci, on a kernel with CONFIG_VFIO_DEVICE_CDEV, or use --iommu=type1");
+		return -ENODEV;
+	}
+	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", dev->cdev);
+	ret = vfio_open_node(path, why);
+	if (ret < 0)
+		return ret;
+	dev->fd = ret;
+
+	ret = vfio_open_node("/dev/iommu", why);
+	if (ret < 0)
+		goto close;
+	dev->container = ret;
+
+	ret = iommufd_bind(dev, why);
+	if (ret)
+		goto close;
+	ret = iommufd_attach(dev, why);
+	if (ret)
+		goto close;
+	dev->map_file = true;
+	return 0;
+
+close:
+	iommufd_close(dev);
+	return ret;
+}
+
+static int iommufd_info(struct vfio_device *dev, struct vfio_iommu_info *info)
+{
+	struct abi_iova_range ranges[VFIO_MAX_IOVA_RANGES];
+	struct abi_ioas_iova_ranges query = {
+		.size = sizeof(query),
+		.ioas_id = dev->ioas,
+		.num_iovas = ARRAY_SIZE(ranges),
+		.allowed_iovas = (uintptr_t)ranges,
+	};
+	unsigned int i;
+
+	memset(info, 0, sizeof(*info));
+	info->max_maps = VFIO_MAX_DMA_MAPS;
+	if (ioctl(dev->container, ABI_IOMMU_IOAS_IOVA_RANGES, &query))
+		return -errno;
+
+	/* Any multiple of the least size can be mapped, as with type1. */
+	info->pgsizes = ~(max(query.out_iova_alignment, (uint64_t)4096) - 1);
+	info->nr_ranges = min(query.num_iovas, (uint32_t)VFIO_MAX_IOVA_RANGES);
+	for (i = 0; i < info->nr_ranges; i++) {
+		info->ranges[i].first = ranges[i].start;
+		info->ranges[i].last = ranges[i].last;
+	}
+	return 0;
+}
+
+static int iommufd_unmap(struct vfio_device *dev, uint64_t iova, uint64_t size)
+{
+	struct abi_ioas_unmap unmap = {
+		.size = sizeof(unmap),
+		.ioas_id = dev->ioas,
+		.iova = iova,
+		.length = size,
+	};
+
+	if (ioctl(dev->container, ABI_IOMMU_IOAS_UNMAP, &unmap))
+		return -errno;
+	vfio_window_unmap(dev, iova);
+	return unmap.length == size ? 0 : -EIO;
+}
+
+static uint32_t iommufd_map_flags(bool readable, bool writeable)
+{
+	return ABI_IOAS_MAP_FIXED_IOVA |
+	       (readable ? ABI_IOAS_MAP_READABLE : 0) |
+	       (writeable ? ABI_IOAS_MAP_WRITEABLE : 0);
+}
+
+static int iommufd_map_window(struct vfio_device *dev, uint64_t iova,
+			      uint64_t size, int fd, uint64_t offset,
+			      bool readable, bool writeable)
+{
+	struct abi_ioas_map map = {
+		.size = sizeof(map),
+		.flags = iommufd_map_flags(readable, writeable),
+		.ioas_id = dev->ioas,
+		.length = size,
+		.iova = iova,
+	};
+	void *window;
+	int ret, err;
+
+	ret = vfio_window_map(dev, size, fd, offset, readable, writeable,
+			      &window);
+	if (ret)
+		return ret;
+
+	map.user_va = (uintptr_t)window;
+	if (ioctl(dev->container, ABI_IOMMU_IOAS_MAP, &map))
+		ret = -errno;
+	err = vfio_window_done(dev, iova, size, window, !ret);
+	if (err)
+		iommufd_unmap(dev, iova, size);
+	return ret ? ret : err;
+}
+
+/*
+ * What mmap(2) would refuse, IOMMU_IOAS_MAP_FILE doesn't ask about: how the file
+ * was opened, its seals, its length. Memory that the client can only read must
+ * not become writeable by its device.
+ */
+static int iommufd_check_file(int fd, uint64_t offset, uint64_t size,
+			      bool writeable)
+{
+	int mode = fcntl(fd, F_GETFL);
+	struct stat st;
+	int seals;
+
+	if (mode < 0 || fstat(fd, &st))
+		return -errno;
+	if (mode & O_PATH)
+		return -EBADF;
+	mode &= O_ACCMODE;
+	if (mode == O_WRONLY || (writeable && mode != O_RDWR))
+		return -EACCES;
+
+	seals = fcntl(fd, F_GET_SEALS);
+	if (writeable && seals > 0 &&
+	    seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+		return -EPERM;
+	if (S_ISREG(st.st_mode) && !range_within(offset, size, st.st_size))
+		return -EFAULT;
+	return 0;
+}
+
+static int iommufd_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
+		       int fd, uint64_t offset, bool readable, bool writeable)
+{
+	struct abi_ioas_map_file map = {
+		.size = sizeof(map),
+		.flags = iommufd_map_flags(readable, writeable),
+		.ioas_id = dev->ioas,
+		.fd = fd,
+		.start = offset,
+		.length = size,
+		.iova = iova,
+	};
+	int ret;
+
+	if (dev->map_file) {
+		ret = iommufd_check_file(fd, offset, size, writeable);
+		if (ret)
+			return ret;
+		if (!ioctl(dev->container, ABI_IOMMU_IOAS_MAP_FILE, &map))
+			return 0;
+		if (errno == ENOTTY)
+			dev->map_file = false;
+		else if (errno != EINVAL && errno != EOPNOTSUPP)
+			return -errno;
+	}
+	/* Not a file that the kernel maps as one, or an older kernel. */
+	return iommufd_map_window(dev, iova, size, fd, offset, readable,
+				  writeable);
+}
+
+const struct vfio_iommu_ops vfio_iommufd_ops = {
+	.name = "iommufd",
+	.open = iommufd_open,
+	.close = iommufd_close,
+	.info = iommufd_info,
+	.map = iommufd_map,
+	.unmap = iommufd_unmap,
+};

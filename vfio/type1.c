@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Group and container: the older way into the kernel's VFIO.
+ *
+ * A session has a container of its own with the one group of its device. The
+ * group can be opened once at a time, and stays open in the kernel as long as
+ * anybody holds a device fd that came from it, so EBUSY on opening it is how an
+ * old client that kept its BAR mapped shows itself.
+ *
+ * type1v2: an unmap must name exactly what was mapped and never splits a map.
+ */
+#include <errno.h>
+#include <linux/vfio.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+/* No kernel answers VFIO_IOMMU_GET_INFO with more than this, in bytes. */
+#define TYPE1_MAX_INFO		65536
+
+static int type1_check_group(struct vfio_device *dev, struct vfio_why *why)
+{
+	struct vfio_group_status status = { .argsz = sizeof(status) };
+	char spoiler[256];
+
+	if (ioctl(dev->group_fd, VFIO_GROUP_GET_STATUS, &status))
+		return -errno;
+	if (status.flags & VFIO_GROUP_FLAGS_VIABLE)
+		return 0;
+
+	if (vfio_group_spoiler(dev->group, spoiler, sizeof(spoiler)))
+		vfio_why_set(why, "IOMMU group %d is not viable because of %s: bind that device to vfio-pci too, or to no driver",
+			     dev->group, spoiler);
+	else
+		vfio_why_set(why, "IOMMU group %d is not viable: bind every device in /sys/kernel/iommu_groups/%d/devices to vfio-pci or to no driver",
+			     dev->group, dev->group);
+	return -EPERM;
+}
+
+static int type1_open_group(struct vfio_device *dev, struct vfio_why *why)
+{
+	char path[64];
+
+	if (dev->group < 0) {
+		vfio_why_set(why, "no IOMMU protects this device: turn the IOMMU on in the firmware and, on Intel, boot with intel_iommu=on");
+		return -EPERM;
+	}
+	snprintf(path, sizeof(path), "/dev/vfio/%s%d",
+		 dev->noiommu ? "noiommu-" : "", dev->group);
+	dev->group_fd = vfio_open_node(path, why);
+	return dev->group_fd < 0 ? dev->group_fd : 0;
+}
+
+static int type1_attach(struct vfio_device *dev, struct vfio_why *why)
+{
+	int type = dev->noiommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU;
+
+	if (ioctl(dev->container, VFIO_CHECK_EXTENSION, type) <= 0) {
+		vfio_why_set(why, "the kernel has no type1v2 IOMMU driver: modprobe vfio_iommu_type1");
+		return -EOPNOTSUPP;
+	}
+	if (ioctl(dev->group_fd, VFIO_GROUP_SET_CONTAINER, &dev->container)) {
+		vfio_why_set(why, "IOMMU group %d cannot be put into a container: %s",
+			     dev->group, strerrordesc_np(errno));
+		return -errno;
+	}
+	if (ioctl(dev->container, VFIO_SET_IOMMU, type)) {
+		int err = -errno;
+
+		vfio_why_set(why, "the IOMMU of group %d cannot be set up: %s%s",
+			     dev->group, strerrordesc_np(-err), err == -EPERM ?
+			     " (no interrupt remapping? see allow_unsafe_interrupts of vfio_iommu_type1)" : "");
+		return err;
+	}
+	return 0;
+}
+
+static int type1_get_device(struct vfio_device *dev, struct vfio_why *why)
+{
+	int fd = ioctl(dev->group_fd, VFIO_GROUP_GET_DEVICE_FD, dev->name);
+	int err;
+
+	if (fd >= 0) {
+		dev->fd = fd;
+		return 0;
+	}
+	err = -errno;
+	vfio_why_set(why, "the kernel gives no device fd from group %d: %s%s",
+		     dev->group, strerrordesc_np(-err), err == -ENODEV ?
+		     "; bind it to vfio-pci" : "");
+	return err;
+}
+
+static void type1_close(struct vfio_device *dev)
+{
+	close_fd(&dev->fd);
+	close_fd(&dev->group_fd);
+	close_fd(&dev->container);
+}
+
+static int type1_open(struct vfio_device *dev, struct vfio_why *why)
+{
+	int ret;
+
+	dev->container = vfio_open_node("/dev/vfio/vfio", why);
+	if (dev->container < 0)
+		return dev->container;
+
+	ret = -EOPNOTSUPP;
+	if (ioctl(dev->container, VFIO_GET_API_VERSION) != VFIO_API_VERSION) {
+		vfio_why_set(why, "/dev/vfio/vfio speaks an unknown version of VFIO's interface");
+		goto close;
+	}
+	ret = type1_open_group(dev, why);
+	if (ret)
+		goto close;
+	ret = type1_check_group(dev, why);
+	if (ret)
+		goto close;
+	ret = type1_attach(dev, why);
+	if (ret)
+		goto close;
+	ret = type1_get_device(dev, why);
+	if (ret)
+		goto close;
+	return 0;
+
+close:
+	type1_close(dev);
+	return ret;
+}
+
+static void type1_ranges(const struct vfio_info_cap_header *header,
+			 size_t room, struct vfio_iommu_info *info)
+{
+	const struct vfio_iommu_type1_info_cap_iova_range *cap =
+		(const void *)header;
+	unsigned int i;
+
+	if (room < sizeof(*cap) || cap->nr_iovas >
+	    (room - sizeof(*cap)) / sizeof(cap->iova_ranges[0]))
+		return;
+	for (i = 0; i < cap->nr_iovas && i < VFIO_MAX_IOVA_RANGES; i++) {
+		info->ranges[i].first = cap->iova_ranges[i].start;
+		info->ranges[i].last = cap->iova_ranges[i].end;
+	}
+	info->nr_ranges = i;
+}
+
+static void type1_capabilities(const struct vfio_iommu_type1_info *raw,
+			       struct vfio_iommu_info *info)
+{
+	uint32_t offset = raw->cap_offset;
+
+	while (offset >= sizeof(*raw) && offset < raw->argsz &&
+	       raw->argsz - offset >= sizeof(struct vfio_info_cap_header)) {
+		const struct vfio_info_cap_header *header =
+			(const void *)((const char *)raw + offset);
+		size_t room = raw->argsz - offset;
+
+		if (header->id == VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE)
+			type1_ranges(header, room, info);
+		if (header->id == VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL &&
+		    room >= sizeof(struct vfio_iommu_type1_info_dma_avail)) {
+			const struct vfio_iommu_type1_info_dma_avail *avail =
+				(const void *)header;
+
+			info->max_maps = min(info->max_maps, avail->avail);
+		}
+		if (header->next <= offset)
+			break;
+		offset = header->next;
+	}
+}
+
+static int type1_info(struct vfio_device *dev, struct vfio_iommu_info *info)
+{
+	struct vfio_iommu_type1_info *raw;
+	int ret = 0;
+
+	memset(info, 0, sizeof(*info));
+	info->max_maps = dev->emulated ? vfio_window_limit() : VFIO_MAX_DMA_MAPS;
+	info->pgsizes = sysconf(_SC_PAGESIZE);
+	if (dev->noiommu)
+		return 0;
+
+	raw = calloc(1, TYPE1_MAX_INFO);
+	if (!raw)
+		return -ENOMEM;
+	raw->argsz = TYPE1_MAX_INFO;
+	if (ioctl(dev->container, VFIO_IOMMU_GET_INFO, raw)) {
+		ret = -errno;
+		goto free;
+	}
+	if (raw->flags & VFIO_IOMMU_INFO_PGSIZES)
+		info->pgsizes = raw->iova_pgsizes;
+	if (raw->flags & VFIO_IOMMU_INFO_CAPS && raw->argsz <= TYPE1_MAX_INFO)
+		type1_capabilities(raw, info);
+free:
+	free(raw);
+	return ret;
+}
+
+static int type1_unmap(struct vfio_device *dev, uint64_t iova, uint64_t size)
+{
+	struct vfio_iommu_type1_dma_unmap unmap = {
+		.argsz = sizeof(unmap),
+		.iova = iova,
+		.size = size,
+	};
+
+	if (ioctl(dev->container, VFIO_IOMMU_UNMAP_DMA, &unmap))
+		return -errno;
+	vfio_window_unmap(dev, iova);
+	return unmap.size == size ? 0 : -EIO;
+}
+
+static int type1_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
+		     int fd, uint64_t offset, bool readable, bool writeable)
+{
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = (readable ? VFIO_DMA_MAP_FLAG_READ : 0) |
+			 (writeable ? VFIO_DMA_MAP_FLAG_WRITE : 0),
+		.iova = iova,
+		.size = size,
+	};
+	void *window;
+	int ret, err;
+
+	/* Nothing translates here: an address of the client means nothing. */
+	if (dev->noiommu)
+		return -EOPNOTSUPP;
+
+	ret = vfio_window_map(dev, size, fd, offset, readable, writeable,
+			      &window);
+	if (ret)
+		return ret;
+
+	map.vaddr = (uintptr_t)window;
+	if (ioctl(dev->container, VFIO_IOMMU_MAP_DMA, &map))
+		ret = -errno;
+	err = vfio_window_done(dev, iova, size, window, !ret);
+	if (err)
+		type1_unmap(dev, iova, size);
+	return ret ? ret : err;
+}
+
+const struct vfio_iommu_ops vfio_type1_ops = {
+	.name = "type1",
+	.open = type1_open,
+	.close = type1_close,
+	.info = type1_info,
+	.map = type1_map,
+	.unmap = type1_unmap,
+};
