@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pci.h"
+#include "device.h"
 
 static int pci_write(const char *path, const char *value)
 {

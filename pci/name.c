@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pci.h"
+#include "device.h"
 
 #define UUID_LEN	36
 

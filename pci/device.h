@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-#ifndef PCI_PCI_H
-#define PCI_PCI_H
+#ifndef PCI_DEVICE_H
+#define PCI_DEVICE_H
 
 #include <stdbool.h>
 #include <stddef.h>
