@@ -56,8 +56,9 @@ void caps_default(struct vfio_user_caps *caps);
  * The text must be UTF-8, end with its only NUL, and be an object. Unknown
  * capabilities are ignored; a known one of the wrong type or out of range is
  * an error (a number that isn't an integer, max_msg_fds outside 1 to
- * VFIO_USER_MAX_SCM_FDS, max_data_xfer_size 0, max_dma_maps 0, pgsizes 0 or
- * without any power of two..., iova_ranges that aren't pairs with first <= last).
+ * VFIO_USER_MAX_SCM_FDS, max_data_xfer_size 0, max_dma_maps 0, pgsizes 0,
+ * iova_ranges that aren't pairs with first <= last). A key that comes twice in
+ * one object is an error. On error @caps is undefined.
  *
  * Return: 0, -EINVAL, or -ENOMEM.
  */
@@ -66,7 +67,8 @@ int caps_parse(const char *data, size_t len, struct vfio_user_caps *caps);
 /**
  * caps_format() - write the JSON of a VERSION message
  * @caps: what to say; 64-bit values above INT64_MAX are said as INT64_MAX,
- *        because JSON readers take numbers as signed
+ *        because JSON readers take numbers as signed. Of pgsizes bit 63 is left
+ *        out instead, and of iova_ranges those that begin above INT64_MAX.
  *
  * Return: a NUL-terminated string, one object with a "capabilities" object in
  * it, to be freed by the caller with free(3); NULL when out of memory.
