@@ -1,4 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The client's end of a vfio-user socket, for tools and tests.
+ *
+ * All functions that talk to the server send one command, or several one
+ * after the other, and wait for each reply. They return a negative errno on
+ * error: the one that the server's error reply said (-EIO if it said none);
+ * -ETIMEDOUT when no reply came in time; -EPROTO when a reply makes no sense;
+ * -ECONNRESET when the server is gone. The last three end the connection:
+ * every later call then fails with -EPROTO or -ECONNRESET, and all that is
+ * left to do is vfio_user_disconnect().
+ *
+ * Fds that are passed in stay the caller's. A client is not thread-safe: one
+ * thread at a time may call functions on it.
+ */
 #ifndef CLIENT_H
 #define CLIENT_H
 
@@ -14,8 +28,11 @@ struct vfio_user_client;
  * struct vfio_user_client_opts - what may be different from the usual
  * @max_msg_fds: largest number of fds to send in one message; 0 for as many
  *               as the server takes
- * @timeout_ms: how long to wait for a reply; 0 for 30 seconds, -1 for ever
- * @version_data: JSON to send instead of the usual; NULL for the usual
+ * @timeout_ms: how long the server may be silent, in milliseconds, while it
+ *              owes a reply or doesn't take a command; 0 for 30 seconds, -1
+ *              for ever
+ * @version_data: JSON to send instead of the usual, its NUL included; NULL
+ *                for the usual
  */
 struct vfio_user_client_opts {
 	uint32_t max_msg_fds;
@@ -31,8 +48,11 @@ struct vfio_user_client_opts {
  *
  * Return: 0 or a negative errno; what the server's error reply said comes
  * back as is, for instance -EBUSY when somebody else has the device.
+ * -ENAMETOOLONG: @path doesn't fit in a socket address; or what connect(2)
+ * fails with.
  */
-int vfio_user_connect(const char *path, const struct vfio_user_client_opts *opts,
+int vfio_user_connect(const char *path,
+		      const struct vfio_user_client_opts *opts,
 		      struct vfio_user_client **out);
 
 /**
@@ -40,6 +60,8 @@ int vfio_user_connect(const char *path, const struct vfio_user_client_opts *opts
  * @fd: the socket; the client owns it, even on error
  * @opts: NULL for the usual
  * @out: the client
+ *
+ * Return: as vfio_user_connect().
  */
 int vfio_user_connect_fd(int fd, const struct vfio_user_client_opts *opts,
 			 struct vfio_user_client **out);
@@ -50,38 +72,86 @@ int vfio_user_connect_fd(int fd, const struct vfio_user_client_opts *opts,
  */
 void vfio_user_disconnect(struct vfio_user_client *c);
 
-/** vfio_user_server_caps() - what the server said of itself; lives as long as @c */
-const struct vfio_user_caps *vfio_user_server_caps(const struct vfio_user_client *c);
+/**
+ * vfio_user_server_caps() - what the server said of itself
+ * @c: the client
+ *
+ * Return: the capabilities, which live as long as @c.
+ */
+const struct vfio_user_caps *
+vfio_user_server_caps(const struct vfio_user_client *c);
 
-/** vfio_user_server_version() - negotiated version, major << 16 | minor */
+/**
+ * vfio_user_server_version() - the negotiated version
+ * @c: the client
+ *
+ * Return: major << 16 | minor.
+ */
 uint32_t vfio_user_server_version(const struct vfio_user_client *c);
 
-/** vfio_user_client_fd() - the socket, for poll(2); still the client's */
+/**
+ * vfio_user_client_fd() - the socket, for poll(2)
+ * @c: the client
+ *
+ * Return: the fd, still the client's.
+ */
 int vfio_user_client_fd(const struct vfio_user_client *c);
 
-/** vfio_user_messages_sent() - commands sent since the connection was made */
+/**
+ * vfio_user_messages_sent() - commands sent since the connection was made
+ * @c: the client
+ *
+ * Return: their number; VERSION was the first.
+ */
 uint64_t vfio_user_messages_sent(const struct vfio_user_client *c);
 
-int vfio_user_device_info(struct vfio_user_client *c, struct vfio_user_device_info *info);
+/**
+ * vfio_user_device_info() - VFIO_USER_DEVICE_GET_INFO
+ * @c: the client
+ * @info: filled in; undefined on error
+ *
+ * Return: 0 or a negative errno; -EPROTO, too, for a device of more than 4096
+ * regions or interrupt indexes.
+ */
+int vfio_user_device_info(struct vfio_user_client *c,
+			  struct vfio_user_device_info *info);
 
 /**
  * vfio_user_region_info() - describe a region, with its capabilities
  * @c: the client
  * @index: region index
  * @info: set to a structure with the capability chain behind it, argsz bytes
- *        in all, checked (every offset inside), to be freed with free(3)
+ *        in all, to be freed with free(3). It is checked: every capability and
+ *        every sparse area lies inside, the chain ends, cap_offset is 0 if
+ *        there is none, and size (with offset, if the region can be mapped)
+ *        fits in a signed 64-bit number.
  * @fd: set to the fd to map the region from, owned by the caller; -1 when it
  *      can't be mapped. NULL if it isn't wanted.
  *
- * Return: 0 or a negative errno; -EPROTO when the server's reply makes no sense.
+ * Return: 0 or a negative errno; -EPROTO when the server's reply makes no
+ * sense. On error neither @info nor @fd is set.
  */
 int vfio_user_region_info(struct vfio_user_client *c, uint32_t index,
 			  struct vfio_user_region_info **info, int *fd);
 
-/** vfio_user_region_cap() - first capability @id in the chain of @info, or NULL */
+/**
+ * vfio_user_region_cap() - look for a capability of a region
+ * @info: from vfio_user_region_info()
+ * @id: VFIO_USER_REGION_CAP_*
+ *
+ * Return: the first capability @id in the chain, part of @info, or NULL.
+ */
 const struct vfio_user_cap_header *
 vfio_user_region_cap(const struct vfio_user_region_info *info, uint16_t id);
 
+/**
+ * vfio_user_irq_info() - VFIO_USER_DEVICE_GET_IRQ_INFO
+ * @c: the client
+ * @index: interrupt index
+ * @info: filled in; undefined on error
+ *
+ * Return: 0 or a negative errno.
+ */
 int vfio_user_irq_info(struct vfio_user_client *c, uint32_t index,
 		       struct vfio_user_irq_info *info);
 
@@ -96,12 +166,14 @@ int vfio_user_irq_info(struct vfio_user_client *c, uint32_t index,
  *        none; else NULL. The fds stay the caller's.
  *
  * Split into as many messages as the server's max_msg_fds asks for, each with
- * fds for all or none of its sub-indexes.
+ * fds for all or none of its sub-indexes. When one of them fails, those before
+ * it have had their effect.
  *
  * Return: 0 or a negative errno.
  */
-int vfio_user_irq_set(struct vfio_user_client *c, uint32_t flags, uint32_t index,
-		      uint32_t start, uint32_t count, const void *data);
+int vfio_user_irq_set(struct vfio_user_client *c, uint32_t flags,
+		      uint32_t index, uint32_t start, uint32_t count,
+		      const void *data);
 
 /**
  * vfio_user_region_read() - read from a region over the socket
@@ -112,26 +184,68 @@ int vfio_user_irq_set(struct vfio_user_client *c, uint32_t flags, uint32_t index
  * @count: bytes; larger than the server's max_data_xfer_size is split
  *
  * Return: bytes read, which may be fewer than @count, or a negative errno.
+ * An error after some bytes were read gives their number.
  */
 ssize_t vfio_user_region_read(struct vfio_user_client *c, uint32_t index,
 			      uint64_t offset, void *buf, size_t count);
+
+/**
+ * vfio_user_region_write() - write to a region over the socket
+ * @c: the client
+ * @index: region index
+ * @offset: in the region, in bytes
+ * @buf: what to write
+ * @count: bytes; larger than the server's max_data_xfer_size is split
+ *
+ * Return: bytes written, which may be fewer than @count, or a negative errno.
+ * An error after some bytes were written gives their number.
+ */
 ssize_t vfio_user_region_write(struct vfio_user_client *c, uint32_t index,
 			       uint64_t offset, const void *buf, size_t count);
 
 /**
  * vfio_user_dma_map() - let the device reach memory
  * @c: the client
- * @iova: I/O virtual address
+ * @iova: I/O virtual address, in bytes
  * @size: in bytes
  * @fd: file that holds the memory, still the caller's; -1 for none
  * @offset: of the memory in the file, in bytes
  * @flags: VFIO_USER_DMA_MAP_*
+ *
+ * Return: 0 or a negative errno: -EEXIST when it overlaps another map,
+ * -ENOSPC when there are as many as the server takes, -EINVAL when it isn't
+ * aligned to the server's page sizes.
  */
 int vfio_user_dma_map(struct vfio_user_client *c, uint64_t iova, uint64_t size,
 		      int fd, uint64_t offset, uint32_t flags);
-int vfio_user_dma_unmap(struct vfio_user_client *c, uint64_t iova, uint64_t size);
+
+/**
+ * vfio_user_dma_unmap() - take back what one vfio_user_dma_map() gave
+ * @c: the client
+ * @iova: as it was mapped
+ * @size: as it was mapped, in bytes
+ *
+ * Return: 0: the device can't reach the memory any more; -ENOENT: nothing is
+ * mapped there; -EINVAL: the range is only a part of a map; or another
+ * negative errno.
+ */
+int vfio_user_dma_unmap(struct vfio_user_client *c, uint64_t iova,
+			uint64_t size);
+
+/**
+ * vfio_user_dma_unmap_all() - take back all that was mapped
+ * @c: the client
+ *
+ * Return: 0 or a negative errno.
+ */
 int vfio_user_dma_unmap_all(struct vfio_user_client *c);
 
+/**
+ * vfio_user_reset() - reset the device
+ * @c: the client
+ *
+ * Return: 0 or a negative errno.
+ */
 int vfio_user_reset(struct vfio_user_client *c);
 
 /**
@@ -141,11 +255,13 @@ int vfio_user_reset(struct vfio_user_client *c);
  * @req: request payload
  * @nr_req: entries in @req
  * @fds: fds to send, still the caller's
- * @nr_fds: how many
+ * @nr_fds: how many; not limited by the server's max_msg_fds
  * @reply: buffer for the reply's payload
  * @reply_size: its size; a longer payload is -EMSGSIZE
- * @reply_fds: room for fds that come with the reply (-1 where none came), or NULL
- * @nr_reply_fds: in: how much room; out: how many came. Owned by the caller.
+ * @reply_fds: room for fds that come with the reply (-1 where none came), or
+ *             NULL: whatever comes is closed
+ * @nr_reply_fds: in: how much room, more fds than that are -EPROTO; out: how
+ *                many came. Owned by the caller. Unused without @reply_fds.
  *
  * Return: length of the reply's payload, or a negative errno; the errno of an
  * error reply comes back as is (-EIO if it says 0).
