@@ -1,31 +1,66 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# vfio-bridge. Kernel style: V=1 shows commands, O=DIR puts everything that is
-# built there, C=1 runs sparse on every file, SAN=1 builds with ASan and UBSan.
+# vfio-bridge. "make help" lists the targets.
+#
+# Every program exists twice: $(O)/... is what gets installed, $(O)/san/... is
+# the same compiled with AddressSanitizer and UndefinedBehaviorSanitizer, for
+# the tests.  An object depends on its source, on the headers that it read
+# (-MMD) and on the text of its compiler flags ($(O)/.flags and its like are
+# rewritten only when that text changes).  All of our objects go into one
+# archive, $(O)/rooms.a, from which a test links what it calls.
+#
+# selftests/*/Makefile.inc may add rules, and programs for "make check" to
+#	unit-progs	run on the host
+#	fake-progs	run on the host, against the software VFIO
+#	hw-progs	run in the lab
+# and whatever else is to be built with the tests to
+#	test-extra
 
-O	?= build
-V	?= 0
-C	?= 0
-SAN	?= 0
+MAKEFLAGS	+= -rR --no-print-directory
+.SUFFIXES:
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+O		?= build
+V		?= 0
+C		?= 0
+prefix		?= /usr/local
+bindir		?= $(prefix)/bin
+datadir		?= $(prefix)/share
+docdir		?= $(datadir)/doc/vfio-bridge
+DESTDIR		?=
 
 ifeq ($(V),0)
 Q	:= @
-say	= @printf '  %-7s %s\n' '$(1)' '$(2)'
+say	= @printf '  %-7s %s\n' '$(1)' '$(2:$(O)/%=%)'
 else
 Q	:=
 say	= @:
 endif
 
+CC		:= $(if $(filter default undefined,$(origin CC)),gcc,$(CC))
+AR		:= $(if $(filter default undefined,$(origin AR)),ar,$(AR))
+INSTALL		?= install
 PKG_CONFIG	?= pkg-config
+SPARSE		?= sparse
 PACKAGES	:= libpci libnl-3.0 jansson
+
+# Asked once, and only when something is compiled.
+pkg-cflags	= $(eval pkg-cflags := $(shell $(PKG_CONFIG) --cflags \
+		  $(PACKAGES)))$(pkg-cflags)
+pkg-libs	= $(eval pkg-libs := $(shell $(PKG_CONFIG) --libs \
+		  $(PACKAGES)))$(pkg-libs)
+
 WARN	:= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	   -Wdeclaration-after-statement -Wvla -Wno-unused-parameter \
 	   -Wno-sign-compare
 CFLAGS	?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
-CPPFLAGS_ALL = -D_GNU_SOURCE -Iinclude -Ilib -I. \
-	   $(shell $(PKG_CONFIG) --cflags $(PACKAGES)) $(CPPFLAGS)
-CFLAGS_ALL = -std=gnu11 $(WARN) $(CFLAGS) $(EXTRA_CFLAGS) -pthread
-LDLIBS_ALL = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) $(LDLIBS) -pthread
+SAN	:= -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	   -fno-sanitize-recover=all
+
+cppflags	= -D_GNU_SOURCE -Iinclude -Ilib -I. $(pkg-cflags) $(CPPFLAGS)
+cflags		= -std=gnu11 $(WARN) -pthread $(EXTRA_CFLAGS)
+libs		= $(pkg-libs) $(LDLIBS) -pthread
 
 lib-src		:= $(wildcard lib/*.c)
 vfio-src	:= $(wildcard vfio/*.c)
@@ -33,31 +68,218 @@ pci-src		:= $(wildcard pci/*.c)
 bridge-src	:= $(wildcard bridge/*.c)
 client-src	:= $(wildcard tools/lib/*.c)
 tool-src	:= $(wildcard tools/vfio-user/*.c)
+unit-src	:= $(wildcard selftests/unit/*_test.c)
 
-objs = $(patsubst %.c,$(O)/%.o,$(1))
+rooms-src	:= $(lib-src) $(vfio-src) $(pci-src) $(bridge-src) $(client-src)
+bridge-parts	:= $(bridge-src) $(vfio-src) $(pci-src) $(lib-src)
+tool-parts	:= $(tool-src) $(client-src) $(pci-src) $(lib-src)
 
-all: $(O)/vfio-bridge $(O)/vfio-user
+objs		= $(patsubst %.c,$(O)/%.o,$(1))
+san-objs	= $(patsubst %.c,$(O)/san/%.o,$(1))
 
-$(O)/vfio-bridge: $(call objs,$(bridge-src) $(vfio-src) $(pci-src) $(lib-src))
+programs	:= $(if $(bridge-src),$(O)/vfio-bridge) \
+		   $(if $(tool-src),$(O)/vfio-user)
+unit-progs	:= $(patsubst %.c,$(O)/%,$(unit-src)) \
+		   $(patsubst %.c,$(O)/san/%,$(unit-src)) \
+		   $(wildcard selftests/unit/*_test.sh) selftests/check-selftest
+fake-progs	:=
+hw-progs	:=
+test-extra	:=
+
+all: $(programs)
+
+-include $(wildcard selftests/*/Makefile.inc)
+
+##
+## Programs
+##
+
+# $(call link,FLAGS,LIBRARIES): objects and archives into a program.
+define link
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
-
-$(O)/vfio-user: $(call objs,$(tool-src) $(client-src) $(pci-src) $(lib-src))
-	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS) -o $@ $^ $(LDLIBS_ALL)
-
-$(O)/%.o: %.c
 	@mkdir -p $(@D)
-ifeq ($(C),1)
-	$(call say,CHECK,$<)
-	$(Q)sparse $(CPPFLAGS_ALL) -std=gnu11 $<
-endif
+	$(Q)$(CC) $(cflags) $(1) $(LDFLAGS) -Wl,--as-needed -o $@ \
+		$(filter %.o %.a,$^) $(2) $(libs)
+endef
+
+$(O)/vfio-bridge: $(call objs,$(bridge-parts)) $(O)/.flags
+	$(call link,$(CFLAGS))
+
+$(O)/vfio-user: $(call objs,$(tool-parts)) $(O)/.flags
+	$(call link,$(CFLAGS))
+
+$(O)/san/vfio-bridge: $(call san-objs,$(bridge-parts)) $(O)/san/.flags
+	$(call link,$(SAN))
+
+$(O)/san/vfio-user: $(call san-objs,$(tool-parts)) $(O)/san/.flags
+	$(call link,$(SAN))
+
+define archive
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcsD $@ $(filter %.o,$^)
+endef
+
+# .rooms has the list of the sources, so that a removed one leaves the archive.
+$(O)/rooms.a: $(call objs,$(rooms-src)) $(O)/.rooms
+	$(call archive)
+
+$(O)/san/rooms.a: $(call san-objs,$(rooms-src)) $(O)/.rooms
+	$(call archive)
+
+# $(call compile,FLAGS)
+define compile
+	$(if $(filter 1 2,$(C)),$(call say,CHECK,$<))
+	$(if $(filter 1 2,$(C)),$(Q)$(SPARSE) $(sparse-flags) $<)
 	$(call say,CC,$@)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(cppflags) $(cflags) $(1) -MMD -MP -c -o $@ $<
+endef
+
+$(O)/%.o: %.c $(O)/.flags
+	$(call compile,$(CFLAGS))
+
+$(O)/san/%.o: %.c $(O)/san/.flags
+	$(call compile,$(SAN))
+
+##
+## Tests
+##
+
+# The kselftest headers come with the kernel's source, which is fetched when
+# the first test is built.  The link says where it is now.
+ksrc		:= $(O)/ksrc
+KSELFTEST_DIR	?= $(ksrc)/tools/testing/selftests
+test-cppflags	= -isystem $(KSELFTEST_DIR)
+
+$(O)/selftests/%.o: selftests/%.c $(O)/selftests/.flags
+	$(call compile,$(test-cppflags) $(CFLAGS))
+
+$(O)/san/selftests/%.o: selftests/%.c $(O)/san/selftests/.flags
+	$(call compile,$(test-cppflags) $(SAN))
+
+$(O)/selftests/unit/%_test: $(O)/selftests/unit/%_test.o $(O)/rooms.a
+	$(call link,$(CFLAGS))
+
+$(O)/san/selftests/unit/%_test: $(O)/san/selftests/unit/%_test.o \
+				$(O)/san/rooms.a
+	$(call link,$(SAN))
+
+$(ksrc): FORCE | $(O)/.tools
+	$(Q)dir=$$(selftests/lab/fetch-source --tools) && \
+		ln -sfn "$$dir" $@
+
+# What selftests/check runs, a line each: RING COMMAND.
+checks = $(foreach p,$(unit-progs),'unit $(p)') \
+	 $(foreach p,$(fake-progs),'fake $(p)') \
+	 'checkpatch selftests/lint/checkpatch $(ksrc)/scripts/checkpatch.pl' \
+	 'sparse selftests/lint/sparse $(KSELFTEST_DIR) $(SPARSE) $(sparse-flags)' \
+	 'shellcheck selftests/lint/shellcheck' \
+	 $(foreach p,$(hw-progs),'hw $(p)')
+sparse-flags = -std=gnu11 -pthread $(cppflags) $(test-cppflags)
+
+$(O)/checks: FORCE | $(ksrc)
+	$(Q)printf '%s\n' $(checks) >$@
+
+selftests: all $(O)/checks $(programs:$(O)/%=$(O)/san/%) \
+	   $(filter $(O)/%,$(unit-progs) $(fake-progs) $(hw-progs)) \
+	   $(test-extra)
+
+# The packages first, in a make of their own: what is compiled after that is
+# looked for only then.
+check:
+	$(Q)selftests/lab/deps build test kernel lab
+	$(Q)$(MAKE) -j$$(nproc) O='$(O)' selftests
+	$(Q)selftests/check --build='$(O)' $(CHECKS)
+
+demo:
+	$(Q)selftests/lab/deps build test lab
+	$(Q)$(MAKE) -j$$(nproc) O='$(O)' selftests
+	$(Q)selftests/demo/demo '$(O)'
+
+lab: selftests
+	$(Q)selftests/lab/shell '$(O)'
+
+bench: selftests
+	$(Q)$(O)/selftests/fake/bench
+
+##
+## What things are made with
+##
+
+# $(call remember,TEXT): into the target, if it isn't there already.
+define remember
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(subst ','\'',$(1))' | cmp -s - $@ || \
+		printf '%s\n' '$(subst ','\'',$(1))' >$@
+endef
+
+flags = $(CC) $(cppflags) $(cflags) $(LDFLAGS) $(libs)
+
+$(O)/.flags: FORCE | $(O)/.tools
+	$(call remember,$(flags) $(CFLAGS))
+
+$(O)/san/.flags: FORCE | $(O)/.tools
+	$(call remember,$(flags) $(SAN))
+
+$(O)/selftests/.flags: FORCE | $(ksrc)
+	$(call remember,$(flags) $(CFLAGS) $(realpath $(KSELFTEST_DIR)))
+
+$(O)/san/selftests/.flags: FORCE | $(ksrc)
+	$(call remember,$(flags) $(SAN) $(realpath $(KSELFTEST_DIR)))
+
+$(O)/.rooms: FORCE | $(O)/.tools
+	$(call remember,$(rooms-src))
+
+# Says what to do on a machine that can't compile this.
+$(O)/.tools:
+	@mkdir -p $(O)
+	@{ $(PKG_CONFIG) --version && $(CC) --version; } >/dev/null 2>&1 && \
+	missing=$$($(PKG_CONFIG) --print-errors --exists $(PACKAGES) 2>&1) || { \
+		echo "$${missing:-$(CC) or $(PKG_CONFIG) is missing}" >&2; \
+		echo 'To install what the build needs:' \
+			'selftests/lab/deps build' >&2; \
+		exit 1; \
+	}
+	@touch $@
 
 -include $(shell find $(O) -name '*.d' 2>/dev/null)
+
+##
+## Installation
+##
+
+install: all
+	$(Q)$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(docdir) \
+		$(DESTDIR)$(datadir)/vfio-user
+	$(Q)$(INSTALL) -m 755 $(programs) $(DESTDIR)$(bindir)
+	$(Q)sed 's|@bindir@|$(bindir)|' bridge/50-vfio-bridge.json.in \
+		>$(O)/50-vfio-bridge.json
+	$(Q)$(INSTALL) -m 644 $(O)/50-vfio-bridge.json \
+		$(DESTDIR)$(datadir)/vfio-user
+	$(Q)$(INSTALL) -m 644 README.md COPYING \
+		$(wildcard Documentation/*.rst) $(DESTDIR)$(docdir)
 
 clean:
 	$(Q)rm -rf $(O)
 
-.PHONY: all clean
+help:
+	@sed -n 's/^#H //p' $(firstword $(MAKEFILE_LIST))
+
+#H Targets:
+#H   all        the programs: vfio-bridge and vfio-user (the default)
+#H   selftests  the tests, without running them; fetches the kselftest headers
+#H   check      installs what the tests need, builds, and runs all of them;
+#H              CHECKS="unit fake/NAME ..." runs some
+#H   demo       installs what it needs, and shows the bridge at work in the lab
+#H   lab        a shell in the lab's virtual machine
+#H   bench      the cost of a message, as a table
+#H   install    into DESTDIR=, with prefix=/usr/local
+#H   clean      removes what was built; what was downloaded stays in the cache
+#H
+#H Variables:
+#H   O=DIR      build in DIR instead of build
+#H   V=1        show the commands
+#H   C=1        run sparse on each file that is compiled
+#H   CFLAGS=, LDFLAGS=, EXTRA_CFLAGS=   as usual; a change rebuilds
+
+.PHONY: all selftests check demo lab bench install clean help FORCE
