@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef BRIDGE_BRIDGE_H
+#define BRIDGE_BRIDGE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "caps.h"
+#include "msg.h"
+#include "pci/device.h"
+#include "util.h"
+#include "vfio/vfio.h"
+
+/* Exit codes, documented in Documentation/vfio-bridge.rst. */
+enum bridge_exit {
+	BRIDGE_EXIT_OK		= 0,	/* ended by a signal, or with its client */
+	BRIDGE_EXIT_FAILED	= 1,	/* something failed while it ran */
+	BRIDGE_EXIT_USAGE	= 2,	/* bad options */
+	BRIDGE_EXIT_DEVICE	= 3,	/* the device can't be exported */
+	BRIDGE_EXIT_SOCKET	= 4,	/* the socket can't be made */
+};
+
+/* Fds that we take in one message; QEMU refuses a server that says over 16. */
+#define BRIDGE_MAX_MSG_FDS	8
+#define BRIDGE_MAX_XFER		VFIO_USER_DEF_MAX_XFER
+/* The largest message: header, fixed payload, data. */
+#define BRIDGE_MAX_MSG		(sizeof(struct vfio_user_header) + 64 + \
+				 BRIDGE_MAX_XFER)
+/* How long a client may take to begin, or to read a reply, in seconds. */
+#define BRIDGE_CLIENT_TIMEOUT	10
+
+/* What becomes of the device when its client goes. */
+enum on_disconnect {
+	ON_DISCONNECT_RESET,
+	ON_DISCONNECT_RETAIN,
+	ON_DISCONNECT_EXIT,
+};
+
+/**
+ * struct options - what the command line says
+ * @device: as the operator named it
+ * @socket_path: where to listen, or NULL
+ * @fd: socket to serve instead, or -1
+ * @monitor_path: where to answer questions about ourselves, or NULL
+ * @iommu: which way into the kernel
+ * @mmap: clients may map regions
+ * @on_disconnect: what becomes of the device
+ * @unsafe_noiommu: export a device that no IOMMU confines
+ * @verbose: log every message
+ */
+struct options {
+	const char *device;
+	const char *socket_path;
+	int fd;
+	const char *monitor_path;
+	enum vfio_iommu_kind iommu;
+	bool mmap;
+	enum on_disconnect on_disconnect;
+	bool unsafe_noiommu;
+	bool verbose;
+};
+
+/**
+ * struct stats - counters for the monitor; written by the session's thread
+ * @messages: commands received since the daemon started
+ * @commands: the same by command number; 0 counts unknown ones
+ * @sessions: sessions that got the device
+ * @refused: clients that didn't
+ */
+struct stats {
+	atomic_ullong messages;
+	atomic_ullong commands[VFIO_USER_COMMAND_MAX + 1];
+	atomic_ullong sessions;
+	atomic_ullong refused;
+};
+
+/**
+ * struct dma_space - what a session has mapped, by I/O virtual address
+ * @tree: of struct dma_map, see tsearch(3)
+ * @count: maps in @tree
+ * @bytes: bytes that the device can reach
+ * @without_fd: maps in @tree that the device can't reach
+ * @told_without_fd: the operator has been told of such maps
+ */
+struct dma_space {
+	void *tree;
+	uint32_t count;
+	uint64_t bytes;
+	uint32_t without_fd;
+	bool told_without_fd;
+};
+
+/**
+ * struct irq_vectors - the eventfds of an index that can't be enlarged
+ * @fds: by sub-index, -1 where none is; NULL until the first is set
+ * @enabled: how many the kernel has enabled, 0 if the index is off
+ */
+struct irq_vectors {
+	int *fds;
+	uint32_t enabled;
+};
+
+/**
+ * struct watch - ERR and REQ, which the daemon wants to know of too
+ * @thread: waits for them
+ * @running: @thread exists
+ * @stop: eventfd that ends @thread
+ * @ours: by ERR, REQ: the eventfd that the kernel signals
+ * @lock: protects @client
+ * @client: by ERR, REQ: the client's eventfd, or -1
+ * @fired: by ERR, REQ: how often
+ * @name: of the device, for the log
+ */
+#define WATCH_ERR	0
+#define WATCH_REQ	1
+#define WATCH_KINDS	2
+struct watch {
+	pthread_t thread;
+	bool running;
+	int stop;
+	int ours[WATCH_KINDS];
+	pthread_mutex_t lock;
+	int client[WATCH_KINDS];
+	atomic_ullong fired[WATCH_KINDS];
+	const char *name;
+};
+
+struct bridge;
+
+/**
+ * struct session - one client, from its connection to its end
+ * @bridge: what it belongs to
+ * @conn: its socket
+ * @peer: who it is, as the kernel says
+ * @thread: serves it
+ * @lock: protects @dma and @open against the monitor
+ * @open: @dev is open
+ * @dev: the device
+ * @iommu: what its IOMMU can do
+ * @caps: what the client said of itself
+ * @greeted: VERSION has succeeded
+ * @closing: end the session after this message's reply
+ * @dma: what is mapped
+ * @irqs: by interrupt index
+ * @watch: ERR and REQ
+ */
+struct session {
+	struct bridge *bridge;
+	struct msg_conn conn;
+	struct ucred peer;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	bool open;
+	struct vfio_device dev;
+	struct vfio_iommu_info iommu;
+	struct vfio_user_caps caps;
+	bool greeted;
+	bool closing;
+	struct dma_space dma;
+	struct irq_vectors irqs[VFIO_MAX_IRQS];
+	struct watch watch;
+};
+
+/**
+ * struct bridge - the daemon
+ * @opts: the command line
+ * @device: what it exports
+ * @listen_fd: accepts clients, -1 if it was given a connected socket
+ * @monitor_fd: accepts questions, -1 if not asked for
+ * @signal_fd: SIGTERM and SIGINT
+ * @done_fd: eventfd, signalled by a session's thread as the last thing
+ * @session: the client that is served, or NULL
+ * @stats: counters
+ * @retained: with --on-disconnect=retain, the device of the last session
+ * @retained_uid: who may have it
+ * @last_peer: the last client that had the device; pid 0 if none had
+ */
+struct bridge {
+	const struct options *opts;
+	struct pci_name device;
+	int listen_fd;
+	int monitor_fd;
+	int signal_fd;
+	int done_fd;
+	struct session *session;
+	struct stats stats;
+	struct vfio_device *retained;
+	uid_t retained_uid;
+	struct ucred last_peer;
+};
+
+/* options.c */
+
+/**
+ * options_parse() - read the command line
+ * @opts: filled in
+ * @argc: as main() got it
+ * @argv: as main() got it; @opts points into it
+ *
+ * Return: -1 to go on, or the code to exit with (after --help, or an error
+ * that has been reported).
+ */
+int options_parse(struct options *opts, int argc, char **argv);
+
+/* listen.c */
+
+/**
+ * listen_open() - listen on a path
+ * @path: of the socket. A socket that nobody listens on is replaced.
+ * @why: one line about what is wrong
+ * @len: of @why in bytes
+ *
+ * Return: a listening, non-blocking socket owned by the caller; -EADDRINUSE
+ * if somebody listens there, -EEXIST if it isn't a socket, -ENAMETOOLONG, or
+ * what socket(2), bind(2) and listen(2) say.
+ */
+int listen_open(const char *path, char *why, size_t len);
+
+/**
+ * listen_close() - stop listening, and remove the path if it is still ours
+ * @fd: from listen_open()
+ * @path: the same
+ */
+void listen_close(int *fd, const char *path);
+
+/* refuse.c */
+
+#define REFUSE_MAX	16
+
+/**
+ * struct refusals - clients that came while another one was served
+ * @fds: their sockets
+ * @deadlines: when each is given up, CLOCK_MONOTONIC seconds
+ * @count: how many
+ */
+struct refusals {
+	int fds[REFUSE_MAX];
+	time_t deadlines[REFUSE_MAX];
+	unsigned int count;
+};
+
+/**
+ * refuse_add() - tell a client EBUSY as soon as it has sent its VERSION
+ * @r: the others
+ * @fd: its socket, owned by @r from now on
+ *
+ * With REFUSE_MAX waiting already, the one that has waited longest is closed.
+ */
+void refuse_add(struct refusals *r, int fd);
+
+/**
+ * refuse_poll() - answer those that can be, give up those that take too long
+ * @r: all of them
+ */
+void refuse_poll(struct refusals *r);
+
+/** refuse_all() - close them all; the daemon ends */
+void refuse_all(struct refusals *r);
+
+/* session.c */
+
+/**
+ * session_start() - serve a client in a thread of its own
+ * @b: the bridge; its session becomes this one
+ * @fd: connected socket, owned by the session, even on error
+ *
+ * Return: 0 or a negative errno.
+ */
+int session_start(struct bridge *b, int fd);
+
+/**
+ * session_end() - end the session and wait until all of it is gone
+ * @b: the bridge; has no session afterwards
+ *
+ * Safe whether the client is still there or not. Called by the main thread.
+ */
+void session_end(struct bridge *b);
+
+/** session_command_name() - of a command number, for people; never NULL */
+const char *session_command_name(unsigned int number);
+
+/**
+ * session_reply() - begin a reply
+ * @s: the session
+ * @m: the command
+ * @len: payload bytes, at most
+ *
+ * Return: room for @len bytes of payload, not aligned and not cleared; NULL if
+ * the client can't be written to (the session is then closing). Handlers may
+ * use the room even for a command that wants no reply.
+ */
+void *session_reply(struct session *s, const struct msg *m, size_t len);
+
+/**
+ * session_reply_send() - finish the reply begun last
+ * @s: the session
+ * @m: the command; with No_reply nothing is sent
+ * @len: payload bytes
+ * @fd: to go with it, or -1; stays the caller's
+ *
+ * Return: 0. A client that can't be written to ends the session.
+ */
+int session_reply_send(struct session *s, const struct msg *m, size_t len,
+		       int fd);
+
+/*
+ * Command handlers. Each is called with a message whose payload has at least
+ * the command table's length and whose fds are at most the table's number; it
+ * returns 0 after session_reply_send(), or a negative errno that becomes the
+ * error reply. Fds that it wants to keep it takes out of the message.
+ */
+int version_handle(struct session *s, struct msg *m);
+int dma_handle_map(struct session *s, struct msg *m);
+int dma_handle_unmap(struct session *s, struct msg *m);
+int device_handle_info(struct session *s, struct msg *m);
+int device_handle_reset(struct session *s, struct msg *m);
+int region_handle_info(struct session *s, struct msg *m);
+int region_handle_read(struct session *s, struct msg *m);
+int region_handle_write(struct session *s, struct msg *m);
+int irq_handle_info(struct session *s, struct msg *m);
+int irq_handle_set(struct session *s, struct msg *m);
+
+/* device.c */
+
+/**
+ * device_open() - open the device for a session, or take the retained one
+ * @s: the session; its dev and iommu are filled in
+ *
+ * Return: 0; -EBUSY if somebody else holds it, which the log says; or what
+ * vfio_device_open() says.
+ */
+int device_open(struct session *s);
+
+/**
+ * device_release() - the last step of a session's end
+ * @s: the session; nothing of it is mapped or armed any more
+ *
+ * Closes the device or, with --on-disconnect=retain, keeps it.
+ */
+void device_release(struct session *s);
+
+/**
+ * device_check() - can the device be exported? Says on stderr if not.
+ * @b: the bridge
+ *
+ * Opens and closes it, which makes the kernel reset it.
+ *
+ * Return: 0 or a negative errno.
+ */
+int device_check(struct bridge *b);
+
+/** device_drop_retained() - close a retained device; the daemon ends */
+void device_drop_retained(struct bridge *b);
+
+/* dma.c */
+
+/** dma_unmap_all() - unmap whatever the session has mapped */
+void dma_unmap_all(struct session *s);
+
+/**
+ * dma_for_each() - look at each map
+ * @dma: the space; the caller holds the session's lock
+ * @fn: called in order of address; @fd says whether the device can reach it
+ * @arg: for @fn
+ */
+void dma_for_each(const struct dma_space *dma,
+		  void (*fn)(uint64_t iova, uint64_t size, uint32_t flags,
+			     bool fd, void *arg), void *arg);
+
+/* irq.c */
+
+/** irq_forget_all() - close the eventfds that are kept; the index is off */
+void irq_forget_all(struct session *s);
+
+/* watch.c */
+
+/**
+ * watch_start() - have the kernel tell us of errors and of release requests
+ * @s: a session whose device is open
+ *
+ * A device that has neither index is watched for nothing.
+ *
+ * Return: 0 or a negative errno.
+ */
+int watch_start(struct session *s);
+
+/** watch_stop() - the counterpart of watch_start(); safe if it never started */
+void watch_stop(struct session *s);
+
+/**
+ * watch_index() - is this one of the indexes that are watched?
+ * @s: the session
+ * @index: interrupt index
+ *
+ * Return: WATCH_ERR, WATCH_REQ, or -1.
+ */
+int watch_index(const struct session *s, uint32_t index);
+
+/**
+ * watch_set() - SET_IRQS on a watched index
+ * @s: the session
+ * @kind: WATCH_ERR or WATCH_REQ
+ * @flags: of the message, checked
+ * @count: 0 or 1
+ * @data: the message's data, checked
+ * @fd: the client's eventfd with DATA_EVENTFD, or -1; stays the caller's
+ *
+ * Return: 0 or a negative errno, the kernel's where it is asked.
+ */
+int watch_set(struct session *s, int kind, uint32_t flags, uint32_t count,
+	      const uint8_t *data, int fd);
+
+/* monitor.c */
+
+/**
+ * monitor_answer() - tell whoever connected how things are, and hang up
+ * @b: the bridge
+ * @fd: connected socket, closed by this
+ *
+ * One JSON object in UTF-8, a newline, end of file.
+ */
+void monitor_answer(struct bridge *b, int fd);
+
+#endif

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device as a whole: opened for a session, described, reset, let go.
+ *
+ * Between sessions the daemon holds nothing of the device, unless it retains
+ * it: closing and opening again is what makes the kernel reset it, so that
+ * what one client left in it the next can't read; and others find it free. An
+ * old client that kept the device's fd (its mapping of a BAR) keeps the device
+ * open in the kernel; then opening fails, and nobody else is served until it
+ * has let go.
+ */
+#include <errno.h>
+#include <linux/vfio.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge.h"
+#include "log.h"
+
+static void device_log_held(const struct session *s, const char *why)
+{
+	const struct bridge *b = s->bridge;
+	const struct ucred *last = &b->last_peer;
+
+	if (!last->pid)
+		log_err("%s: %s", b->device.name, why);
+	else
+		log_err("%s: still held, most likely by the last client, pid %d of uid %d (%s), which keeps a region mapped or its fd open: end that process",
+			b->device.name, last->pid, last->uid,
+			kill(last->pid, 0) && errno == ESRCH ?
+			"gone, but what it passed on may live" : "alive");
+}
+
+static int device_open_fresh(struct session *s)
+{
+	const struct bridge *b = s->bridge;
+	struct vfio_why why;
+	int ret;
+
+	ret = vfio_device_open(&s->dev, b->device.name, b->device.sysfs,
+			       b->opts->iommu, b->opts->unsafe_noiommu, &why);
+	if (ret == -EBUSY)
+		device_log_held(s, why.text);
+	else if (ret)
+		log_err("%s: cannot open the device: %s", b->device.name,
+			why.text[0] ? why.text : strerrordesc_np(-ret));
+	return ret;
+}
+
+static int device_take_retained(struct session *s)
+{
+	struct bridge *b = s->bridge;
+
+	if (s->peer.uid != b->retained_uid) {
+		log_err("%s: retained for uid %d: refusing uid %d",
+			b->device.name, b->retained_uid, s->peer.uid);
+		return -EBUSY;
+	}
+	s->dev = *b->retained;
+	free(b->retained);
+	b->retained = NULL;
+	return 0;
+}
+
+int device_open(struct session *s)
+{
+	struct bridge *b = s->bridge;
+	int ret;
+
+	ret = b->retained ? device_take_retained(s) : device_open_fresh(s);
+	if (ret)
+		return ret;
+
+	ret = s->dev.ops->info(&s->dev, &s->iommu);
+	if (ret)
+		goto close;
+	ret = watch_start(s);
+	if (ret)
+		goto close;
+
+	pthread_mutex_lock(&s->lock);
+	s->open = true;
+	pthread_mutex_unlock(&s->lock);
+	b->last_peer = s->peer;
+	log_info("%s: serving pid %d of uid %d through %s", b->device.name,
+		 s->peer.pid, s->peer.uid, s->dev.ops->name);
+	return 0;
+
+close:
+	log_err("%s: cannot set up the device: %s", b->device.name,
+		strerrordesc_np(-ret));
+	vfio_device_close(&s->dev);
+	return ret;
+}
+
+void device_release(struct session *s)
+{
+	struct bridge *b = s->bridge;
+
+	log_info("%s: client pid %d is gone", b->device.name, s->peer.pid);
+	if (b->opts->on_disconnect == ON_DISCONNECT_RETAIN) {
+		b->retained = malloc(sizeof(*b->retained));
+		if (b->retained) {
+			*b->retained = s->dev;
+			b->retained_uid = s->peer.uid;
+			return;
+		}
+		log_err("%s: out of memory: closed instead of retained",
+			b->device.name);
+	}
+	vfio_device_close(&s->dev);
+}
+
+void device_drop_retained(struct bridge *b)
+{
+	if (!b->retained)
+		return;
+	vfio_device_close(b->retained);
+	free(b->retained);
+	b->retained = NULL;
+}
+
+int device_check(struct bridge *b)
+{
+	const char *name = b->device.name;
+	struct vfio_device dev;
+	char driver[64];
+	struct vfio_why why;
+	int ret;
+
+	ret = pci_driver(b->device.sysfs, driver, sizeof(driver));
+	if (!ret && !b->device.mdev && !strstr(driver, "vfio")) {
+		log_err("%s: %s%s has it, not vfio-pci: 'vfio-user bind %s' binds it, as root",
+			name, driver[0] ? "driver " : "no driver", driver, name);
+		return -ENODEV;
+	}
+
+	ret = vfio_device_open(&dev, name, b->device.sysfs, b->opts->iommu,
+			       b->opts->unsafe_noiommu, &why);
+	if (ret) {
+		log_err("%s: cannot open the device: %s", name,
+			why.text[0] ? why.text : strerrordesc_np(-ret));
+		return ret;
+	}
+	vfio_device_close(&dev);
+	return 0;
+}
+
+int device_handle_info(struct session *s, struct msg *m)
+{
+	const struct vfio_user_device_info *request = m->payload;
+	struct vfio_user_device_info *reply;
+
+	if (request->argsz < sizeof(*reply))
+		return -EINVAL;
+	reply = session_reply(s, m, sizeof(*reply));
+	if (!reply)
+		return 0;
+
+	*reply = (struct vfio_user_device_info){
+		.argsz = sizeof(*reply),
+		.num_regions = s->dev.nr_regions,
+		.num_irqs = s->dev.nr_irqs,
+	};
+	if (s->dev.flags & VFIO_DEVICE_FLAGS_PCI)
+		reply->flags |= VFIO_USER_DEVICE_FLAG_PCI;
+	if (s->dev.flags & VFIO_DEVICE_FLAGS_RESET || s->dev.can_hot_reset)
+		reply->flags |= VFIO_USER_DEVICE_FLAG_RESET;
+	return session_reply_send(s, m, sizeof(*reply), -1);
+}
+
+int device_handle_reset(struct session *s, struct msg *m)
+{
+	int ret = vfio_device_reset(&s->dev);
+
+	return ret ? ret : session_reply_send(s, m, 0, -1);
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * vfio-bridge: a physical PCI device, offered on a UNIX socket by vfio-user.
+ *
+ * The main thread opens the device once, to be able to say at once what is
+ * wrong with it, and closes it again. Then it waits: for clients, of which the
+ * first gets a session (a thread of its own) and others are refused as long as
+ * it lasts; for whoever asks the monitor; for SIGTERM; and for the session's
+ * end. It never talks to the device and never waits for a client.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bridge.h"
+#include "log.h"
+
+enum { POLL_SIGNAL, POLL_DONE, POLL_LISTEN, POLL_MONITOR, POLL_FIXED };
+
+static int main_signals(struct bridge *b)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	/* Threads inherit this, so the signals come here and nowhere else. */
+	if (pthread_sigmask(SIG_BLOCK, &set, NULL))
+		return -EINVAL;
+	signal(SIGPIPE, SIG_IGN);
+	b->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	b->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return b->signal_fd < 0 || b->done_fd < 0 ? -errno : 0;
+}
+
+/* The socket that --fd names: 1 if it is connected, 0 if it listens. */
+static int main_take_fd(struct bridge *b)
+{
+	int fd = b->opts->fd, listening, domain;
+	socklen_t len = sizeof(int);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) ||
+	    domain != AF_UNIX ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len)) {
+		log_err("--fd=%d: not an open UNIX socket", fd);
+		return -ENOTSOCK;
+	}
+	if (!listening)
+		return 1;
+	b->listen_fd = fd;
+	return 0;
+}
+
+static int main_listen(struct bridge *b)
+{
+	const struct options *o = b->opts;
+	char why[256];
+
+	if (o->monitor_path) {
+		b->monitor_fd = listen_open(o->monitor_path, why, sizeof(why));
+		if (b->monitor_fd < 0) {
+			log_err("--monitor=%s: %s", o->monitor_path, why);
+			return b->monitor_fd;
+		}
+	}
+	if (!o->socket_path)
+		return main_take_fd(b);
+
+	b->listen_fd = listen_open(o->socket_path, why, sizeof(why));
+	if (b->listen_fd < 0) {
+		log_err("--socket-path=%s: %s", o->socket_path, why);
+		return b->listen_fd;
+	}
+	return 0;
+}
+
+static void main_refuse(struct bridge *b, struct refusals *r, int fd)
+{
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+	log_info("%s: busy with pid %d: refused client pid %d of uid %d",
+		 b->device.name, b->session->peer.pid, peer.pid, peer.uid);
+	atomic_fetch_add(&b->stats.refused, 1);
+	refuse_add(r, fd);
+}
+
+static void main_accept(struct bridge *b, struct refusals *r)
+{
+	int fd = accept4(b->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	int ret;
+
+	if (fd < 0)
+		return;
+	if (b->session) {
+		main_refuse(b, r, fd);
+		return;
+	}
+	ret = session_start(b, fd);
+	if (ret)
+		log_err("%s: cannot serve a client: %s", b->device.name,
+			strerrordesc_np(-ret));
+}
+
+static void main_monitor(struct bridge *b)
+{
+	int fd = accept4(b->monitor_fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd >= 0)
+		monitor_answer(b, fd);
+}
+
+/* Wait for something to do; a second at most while clients are refused. */
+static int main_poll(struct bridge *b, const struct refusals *r,
+		     struct pollfd *fds)
+{
+	unsigned int i;
+
+	fds[POLL_SIGNAL].fd = b->signal_fd;
+	fds[POLL_DONE].fd = b->done_fd;
+	fds[POLL_LISTEN].fd = b->listen_fd;
+	fds[POLL_MONITOR].fd = b->monitor_fd;
+	for (i = 0; i < r->count; i++)
+		fds[POLL_FIXED + i].fd = r->fds[i];
+	for (i = 0; i < POLL_FIXED + r->count; i++) {
+		fds[i].events = POLLIN;
+		fds[i].revents = 0;
+	}
+	return poll(fds, POLL_FIXED + r->count, r->count ? 1000 : -1);
+}
+
+static void main_loop(struct bridge *b)
+{
+	struct pollfd fds[POLL_FIXED + REFUSE_MAX];
+	struct refusals refusals = { 0 };
+	bool stop = false;
+
+	while (!stop) {
+		if (main_poll(b, &refusals, fds) < 0 && errno != EINTR)
+			break;
+		if (fds[POLL_DONE].revents) {
+			eventfd_t value;
+
+			eventfd_read(b->done_fd, &value);
+			session_end(b);
+			stop = b->listen_fd < 0 ||
+			       b->opts->on_disconnect == ON_DISCONNECT_EXIT;
+		}
+		if (fds[POLL_SIGNAL].revents)
+			stop = true;
+		if (fds[POLL_MONITOR].revents)
+			main_monitor(b);
+		if (fds[POLL_LISTEN].revents && !stop)
+			main_accept(b, &refusals);
+		refuse_poll(&refusals);
+	}
+
+	refuse_all(&refusals);
+	if (b->session)
+		session_end(b);
+	device_drop_retained(b);
+}
+
+static int main_find(struct bridge *b)
+{
+	int ret = pci_resolve(b->opts->device, &b->device);
+
+	if (ret == -EINVAL) {
+		log_err("--device=%s: give a PCI address such as 0000:01:00.0, or a mediated device's UUID",
+			b->opts->device);
+		return BRIDGE_EXIT_USAGE;
+	}
+	if (ret) {
+		log_err("--device=%s: there is no such device (lspci -D lists them)",
+			b->opts->device);
+		return BRIDGE_EXIT_DEVICE;
+	}
+	return device_check(b) ? BRIDGE_EXIT_DEVICE : BRIDGE_EXIT_OK;
+}
+
+static int main_serve(struct bridge *b)
+{
+	int ret = main_listen(b);
+
+	if (ret < 0)
+		return BRIDGE_EXIT_SOCKET;
+	if (ret == 1) {
+		ret = session_start(b, b->opts->fd);
+		if (ret) {
+			log_err("--fd=%d: %s", b->opts->fd,
+				strerrordesc_np(-ret));
+			return BRIDGE_EXIT_SOCKET;
+		}
+	} else {
+		log_info("%s: listening on %s", b->device.name,
+			 b->opts->socket_path ? b->opts->socket_path :
+			 "the socket that was given");
+	}
+	main_loop(b);
+	return BRIDGE_EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	struct options opts;
+	struct bridge b = {
+		.opts = &opts,
+		.listen_fd = -1,
+		.monitor_fd = -1,
+	};
+	int ret;
+
+	log_init("vfio-bridge", false);
+	ret = options_parse(&opts, argc, argv);
+	if (ret >= 0)
+		return ret;
+	log_init("vfio-bridge", opts.verbose);
+
+	ret = main_signals(&b);
+	if (ret) {
+		log_err("cannot wait for signals: %s", strerrordesc_np(-ret));
+		return BRIDGE_EXIT_FAILED;
+	}
+	ret = main_find(&b);
+	if (!ret)
+		ret = main_serve(&b);
+	listen_close(&b.listen_fd, opts.socket_path);
+	listen_close(&b.monitor_fd, opts.monitor_path);
+	return ret;
+}

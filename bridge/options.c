@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The command line.
+ *
+ * Follows the conventions that the vhost-user specification set for backend
+ * programs: --socket-path or --fd, --print-capabilities, stay in the
+ * foreground, end on SIGTERM.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge.h"
+#include "log.h"
+
+enum {
+	OPT_DEVICE = 256,
+	OPT_SOCKET_PATH,
+	OPT_FD,
+	OPT_MONITOR,
+	OPT_IOMMU,
+	OPT_MMAP,
+	OPT_ON_DISCONNECT,
+	OPT_UNSAFE_NOIOMMU,
+	OPT_PRINT_CAPABILITIES,
+};
+
+static const struct option options_long[] = {
+	{ "device",		required_argument, NULL, OPT_DEVICE },
+	{ "socket-path",	required_argument, NULL, OPT_SOCKET_PATH },
+	{ "fd",			required_argument, NULL, OPT_FD },
+	{ "monitor",		required_argument, NULL, OPT_MONITOR },
+	{ "iommu",		required_argument, NULL, OPT_IOMMU },
+	{ "mmap",		required_argument, NULL, OPT_MMAP },
+	{ "on-disconnect",	required_argument, NULL, OPT_ON_DISCONNECT },
+	{ "unsafe-noiommu",	no_argument,	   NULL, OPT_UNSAFE_NOIOMMU },
+	{ "print-capabilities",	no_argument,	   NULL, OPT_PRINT_CAPABILITIES },
+	{ "verbose",		no_argument,	   NULL, 'v' },
+	{ "help",		no_argument,	   NULL, 'h' },
+	{ }
+};
+
+static const char options_help[] =
+"Usage: vfio-bridge --device=DEVICE --socket-path=PATH|--fd=N [OPTION]...\n"
+"Offer a device that is bound to vfio-pci on a UNIX socket, by vfio-user.\n"
+"\n"
+"  --device=DEVICE         PCI address (0000:01:00.0) or mediated device's UUID\n"
+"  --socket-path=PATH      listen on PATH; a dead socket there is replaced\n"
+"  --fd=N                  serve file descriptor N, listening or connected\n"
+"  --monitor=PATH          answer 'vfio-user status PATH'\n"
+"  --iommu=auto|iommufd|type1\n"
+"                          way into the kernel (auto: iommufd where there is one)\n"
+"  --mmap=on|off           may clients map the device's regions? (on)\n"
+"  --on-disconnect=reset|retain|exit\n"
+"                          when a client goes: close and reset the device, keep\n"
+"                          it open for the same user, or end (reset)\n"
+"  --unsafe-noiommu        export a device that no IOMMU confines\n"
+"  --print-capabilities    print what this backend can do, as JSON\n"
+"  -v, --verbose           log every command\n"
+"  -h, --help              this text\n"
+"\n"
+"Exit codes: 0 ended by a signal or with its client, 1 failed, 2 bad options,\n"
+"3 the device can't be exported, 4 the socket can't be made.\n";
+
+static const char options_capabilities[] =
+"{\n"
+"  \"type\": \"vfio-user\",\n"
+"  \"features\": [\"mmap\", \"on-disconnect\", \"monitor\"]\n"
+"}\n";
+
+static int options_choice(const char *name, const char *value,
+			  const char *const *choices)
+{
+	int i;
+
+	for (i = 0; choices[i]; i++) {
+		if (!strcmp(value, choices[i]))
+			return i;
+	}
+	log_err("--%s=%s: choose one of those that --help lists", name, value);
+	return -1;
+}
+
+static int options_fd(const char *value)
+{
+	char *end;
+	long fd;
+
+	errno = 0;
+	fd = strtol(value, &end, 10);
+	if (errno || end == value || *end || fd < 0 || fd > INT_MAX) {
+		log_err("--fd=%s: give the number of an open socket", value);
+		return -1;
+	}
+	return fd;
+}
+
+/* Sets one option; false if its value is wrong, which has been reported. */
+static bool options_set(struct options *opts, int opt, const char *value)
+{
+	static const char *const iommus[] = { "auto", "iommufd", "type1", NULL };
+	static const char *const on_off[] = { "off", "on", NULL };
+	static const char *const ends[] = { "reset", "retain", "exit", NULL };
+	int n = 0;
+
+	switch (opt) {
+	case OPT_DEVICE:
+		opts->device = value;
+		break;
+	case OPT_SOCKET_PATH:
+		opts->socket_path = value;
+		break;
+	case OPT_FD:
+		n = options_fd(value);
+		opts->fd = n;
+		break;
+	case OPT_MONITOR:
+		opts->monitor_path = value;
+		break;
+	case OPT_IOMMU:
+		n = options_choice("iommu", value, iommus);
+		opts->iommu = n;
+		break;
+	case OPT_MMAP:
+		n = options_choice("mmap", value, on_off);
+		opts->mmap = n == 1;
+		break;
+	case OPT_ON_DISCONNECT:
+		n = options_choice("on-disconnect", value, ends);
+		opts->on_disconnect = n;
+		break;
+	case OPT_UNSAFE_NOIOMMU:
+		opts->unsafe_noiommu = true;
+		break;
+	case 'v':
+		opts->verbose = true;
+		break;
+	}
+	return n >= 0;
+}
+
+static int options_check(const struct options *opts)
+{
+	if (!opts->device)
+		log_err("which device? Give --device=DEVICE (see --help)");
+	else if (!opts->socket_path == (opts->fd < 0))
+		log_err("give --socket-path=PATH or --fd=N, one of the two");
+	else
+		return -1;
+	return BRIDGE_EXIT_USAGE;
+}
+
+int options_parse(struct options *opts, int argc, char **argv)
+{
+	int opt;
+
+	*opts = (struct options){
+		.fd = -1,
+		.iommu = VFIO_IOMMU_AUTO,
+		.mmap = true,
+		.on_disconnect = ON_DISCONNECT_RESET,
+	};
+
+	while ((opt = getopt_long(argc, argv, "vh", options_long, NULL)) != -1) {
+		if (opt == 'h') {
+			fputs(options_help, stdout);
+			return BRIDGE_EXIT_OK;
+		}
+		if (opt == OPT_PRINT_CAPABILITIES) {
+			fputs(options_capabilities, stdout);
+			return BRIDGE_EXIT_OK;
+		}
+		if (opt == '?' || !options_set(opts, opt, optarg))
+			return BRIDGE_EXIT_USAGE;
+	}
+	if (optind < argc) {
+		log_err("%s: what is this? See --help", argv[optind]);
+		return BRIDGE_EXIT_USAGE;
+	}
+	return options_check(opts);
+}

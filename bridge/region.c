@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Regions: described with the fd to map them from, read and written.
+ *
+ * The description is the kernel's, capabilities included; their offsets are
+ * counted anew, because the chain on the wire begins behind our structure and
+ * not behind the kernel's. With --mmap=off nothing says that a region could be
+ * mapped: no flag, no sparse areas, no fd, and no kernel object of the device
+ * leaves the daemon.
+ *
+ * An access is one system call of the width that was asked for.
+ */
+#include <errno.h>
+#include <linux/vfio.h>
+#include <string.h>
+
+#include "bridge.h"
+
+/* Capabilities in one region's chain; the kernel has not come near it. */
+#define REGION_MAX_CAPS		16
+#define REGION_CAP_ALIGN	8
+
+static const struct vfio_region *region_find(const struct session *s,
+					     uint32_t index)
+{
+	if (index >= s->dev.nr_regions || s->dev.regions[index].error)
+		return NULL;
+	return &s->dev.regions[index];
+}
+
+static bool region_can_map(const struct session *s,
+			   const struct vfio_region *region)
+{
+	return s->bridge->opts->mmap &&
+	       region->flags & VFIO_REGION_INFO_FLAG_MMAP;
+}
+
+/* Offsets into region->caps of the capabilities that the client is told of. */
+static unsigned int region_list_caps(const struct session *s,
+				     const struct vfio_region *region,
+				     uint32_t *at)
+{
+	uint32_t offset = region->caps ? region->caps_offset : 0;
+	unsigned int n = 0;
+
+	while (offset >= region->caps_offset && offset && n < REGION_MAX_CAPS) {
+		struct vfio_info_cap_header header;
+		uint32_t pos = offset - region->caps_offset;
+
+		if (!range_within(pos, sizeof(header), region->caps_len))
+			break;
+		memcpy(&header, (char *)region->caps + pos, sizeof(header));
+		if (header.id != VFIO_REGION_INFO_CAP_SPARSE_MMAP ||
+		    region_can_map(s, region))
+			at[n++] = pos;
+		if (header.next <= offset)
+			break;
+		offset = header.next;
+	}
+	return n;
+}
+
+/* A capability ends where the next begins: the chain goes upwards. */
+static uint32_t region_cap_len(const struct vfio_region *region, uint32_t pos)
+{
+	struct vfio_info_cap_header header;
+
+	memcpy(&header, (char *)region->caps + pos, sizeof(header));
+	if (header.next > region->caps_offset + pos &&
+	    header.next - region->caps_offset <= region->caps_len)
+		return header.next - region->caps_offset - pos;
+	return region->caps_len - pos;
+}
+
+/*
+ * Write the chain behind @info, if @info isn't NULL; returns the length of the
+ * whole, structure and chain.
+ */
+static size_t region_copy_caps(const struct session *s,
+			       const struct vfio_region *region,
+			       struct vfio_user_region_info *info)
+{
+	size_t len = sizeof(*info);
+	uint32_t at[REGION_MAX_CAPS];
+	unsigned int i, n = region_list_caps(s, region, at);
+
+	for (i = 0; i < n; i++) {
+		uint32_t cap_len = region_cap_len(region, at[i]);
+		size_t next = (len + cap_len + REGION_CAP_ALIGN - 1) &
+			      ~(size_t)(REGION_CAP_ALIGN - 1);
+		struct vfio_user_cap_header *header;
+
+		if (info) {
+			header = (void *)((uint8_t *)info + len);
+			memset(header, 0, next - len);
+			memcpy(header, (char *)region->caps + at[i], cap_len);
+			header->next = i + 1 < n ? next : 0;
+		}
+		len = next;
+	}
+	return len;
+}
+
+int region_handle_info(struct session *s, struct msg *m)
+{
+	const struct vfio_user_region_info *request = m->payload;
+	const struct vfio_region *region = region_find(s, request->index);
+	struct vfio_user_region_info *reply;
+	uint32_t argsz = request->argsz;
+	bool map;
+	size_t len;
+
+	if (argsz < sizeof(*reply) || !region)
+		return -EINVAL;
+	len = region_copy_caps(s, region, NULL);
+	reply = session_reply(s, m, len);
+	if (!reply)
+		return 0;
+
+	map = region_can_map(s, region);
+	*reply = (struct vfio_user_region_info){
+		.argsz = len,
+		.flags = region->flags & (VFIO_USER_REGION_FLAG_READ |
+					  VFIO_USER_REGION_FLAG_WRITE),
+		.index = request->index,
+		.size = region->size,
+		.offset = map ? region->offset : 0,
+	};
+	if (map)
+		reply->flags |= VFIO_USER_REGION_FLAG_MMAP;
+	if (len > sizeof(*reply))
+		reply->flags |= VFIO_USER_REGION_FLAG_CAPS;
+	if (argsz < len) {
+		len = sizeof(*reply);
+	} else if (len > sizeof(*reply)) {
+		reply->cap_offset = sizeof(*reply);
+		region_copy_caps(s, region, reply);
+	}
+	return session_reply_send(s, m, len, map ? s->dev.fd : -1);
+}
+
+/* What READ and WRITE must satisfy alike. */
+static int region_check(const struct session *s, uint32_t flag,
+			const struct vfio_user_region_access *access)
+{
+	const struct vfio_region *region = region_find(s, access->region);
+
+	if (!region || !(region->flags & flag) ||
+	    access->count > BRIDGE_MAX_XFER ||
+	    !range_within(access->offset, access->count, region->size))
+		return -EINVAL;
+	return 0;
+}
+
+int region_handle_read(struct session *s, struct msg *m)
+{
+	const struct vfio_user_region_access *request = m->payload;
+	struct vfio_user_region_access *reply;
+	ssize_t n;
+	int ret;
+
+	ret = region_check(s, VFIO_REGION_INFO_FLAG_READ, request);
+	if (ret)
+		return ret;
+	reply = session_reply(s, m, sizeof(*reply) + request->count);
+	if (!reply)
+		return 0;
+
+	n = vfio_region_read(&s->dev, request->region, request->offset,
+			     reply->data, request->count);
+	if (n < 0)
+		return n;
+	reply->offset = request->offset;
+	reply->region = request->region;
+	reply->count = n;
+	return session_reply_send(s, m, sizeof(*reply) + n, -1);
+}
+
+int region_handle_write(struct session *s, struct msg *m)
+{
+	const struct vfio_user_region_access *request = m->payload;
+	struct vfio_user_region_access *reply;
+	ssize_t n;
+	int ret;
+
+	ret = region_check(s, VFIO_REGION_INFO_FLAG_WRITE, request);
+	if (ret)
+		return ret;
+	if (request->count > m->len - sizeof(*request))
+		return -EINVAL;
+	reply = session_reply(s, m, sizeof(*reply));
+	if (!reply)
+		return 0;
+
+	n = vfio_region_write(&s->dev, request->region, request->offset,
+			      request->data, request->count);
+	if (n < 0)
+		return n;
+	reply->offset = request->offset;
+	reply->region = request->region;
+	reply->count = n;
+	return session_reply_send(s, m, sizeof(*reply), -1);
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * VERSION: the first message, and the moment the device is opened.
+ *
+ * The reply states what we can take, whatever the client said of itself; part
+ * of it comes from the IOMMU, so the device has to be open by then. A client
+ * that says something wrong is told EINVAL and closed; one that comes when the
+ * device is held elsewhere is told EBUSY and closed. A session that has been
+ * greeted isn't greeted again.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "bridge.h"
+#include "log.h"
+
+static void version_caps(struct session *s, struct vfio_user_caps *caps)
+{
+	const struct vfio_iommu_info *iommu = &s->iommu;
+	unsigned int i;
+
+	caps_default(caps);
+	caps->max_msg_fds = BRIDGE_MAX_MSG_FDS;
+	caps->max_data_xfer_size = BRIDGE_MAX_XFER;
+	caps->max_dma_maps = iommu->max_maps;
+	caps->pgsizes = iommu->pgsizes;
+	caps->nr_iova_ranges = min(iommu->nr_ranges,
+				   (unsigned int)VFIO_USER_MAX_IOVA_RANGES);
+	for (i = 0; i < caps->nr_iova_ranges; i++) {
+		caps->iova_ranges[i].first = iommu->ranges[i].first;
+		caps->iova_ranges[i].last = iommu->ranges[i].last;
+	}
+}
+
+/* Greeted clients may be idle for as long as they like. */
+static int version_no_timeout(struct session *s)
+{
+	const struct timeval forever = { 0 };
+
+	if (setsockopt(s->conn.fd, SOL_SOCKET, SO_RCVTIMEO, &forever,
+		       sizeof(forever)))
+		return -errno;
+	return 0;
+}
+
+static int version_reply(struct session *s, struct msg *m, uint16_t minor)
+{
+	struct vfio_user_version *reply;
+	struct vfio_user_caps caps;
+	size_t len;
+	char *json;
+
+	version_caps(s, &caps);
+	json = caps_format(&caps);
+	if (!json)
+		return -ENOMEM;
+	len = strlen(json) + 1;
+	reply = session_reply(s, m, sizeof(*reply) + len);
+	if (reply) {
+		reply->major = VFIO_USER_MAJOR;
+		reply->minor = minor;
+		memcpy(reply->data, json, len);
+		session_reply_send(s, m, sizeof(*reply) + len, -1);
+	}
+	free(json);
+	return 0;
+}
+
+static int version_greet(struct session *s, struct msg *m)
+{
+	const struct vfio_user_version *version = m->payload;
+	uint16_t minor = min(version->minor, (uint16_t)VFIO_USER_MINOR);
+	int ret;
+
+	if (version->major != VFIO_USER_MAJOR)
+		return -EINVAL;
+	ret = caps_parse(version->data, m->len - sizeof(*version), &s->caps);
+	if (ret)
+		return ret;
+	ret = device_open(s);
+	if (ret)
+		return ret;
+	ret = version_no_timeout(s);
+	if (ret)
+		return ret;
+	return version_reply(s, m, minor);
+}
+
+int version_handle(struct session *s, struct msg *m)
+{
+	int ret;
+
+	if (s->greeted)
+		return -EINVAL;
+
+	ret = version_greet(s, m);
+	if (ret) {
+		s->closing = true;
+		log_info("%s: refused client pid %d, uid %d: %s",
+			 s->bridge->device.name, s->peer.pid, s->peer.uid,
+			 strerrordesc_np(-ret));
+		atomic_fetch_add(&s->bridge->stats.refused, 1);
+		return ret;
+	}
+	s->greeted = true;
+	atomic_fetch_add(&s->bridge->stats.sessions, 1);
+	return 0;
+}

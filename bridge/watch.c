@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ERR and REQ: a device that reports an error, or that is asked for back.
+ *
+ * These two the daemon wants to know of as well as the client, and the kernel
+ * signals one eventfd an index. So the kernel is given an eventfd of ours, and
+ * a thread passes the signal on to the client's. They are rare, and unlike
+ * MSI and INTx nothing waits on their speed.
+ *
+ * The thread is the only one that writes to an fd which a client chose. A
+ * client can make that block (an eventfd whose counter is full), so the thread
+ * does nothing else, and is cancelled in that write when the session ends.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vfio.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "bridge.h"
+#include "log.h"
+
+static const uint32_t watch_indexes[WATCH_KINDS] = {
+	[WATCH_ERR] = VFIO_PCI_ERR_IRQ_INDEX,
+	[WATCH_REQ] = VFIO_PCI_REQ_IRQ_INDEX,
+};
+
+static const char *const watch_texts[WATCH_KINDS] = {
+	[WATCH_ERR] = "the device reports an error",
+	[WATCH_REQ] = "the kernel asks for the device back",
+};
+
+static bool watch_exists(const struct session *s, int kind)
+{
+	uint32_t index = watch_indexes[kind];
+
+	return s->dev.flags & VFIO_DEVICE_FLAGS_PCI &&
+	       index < s->dev.nr_irqs && !s->dev.irqs[index].error &&
+	       s->dev.irqs[index].count;
+}
+
+int watch_index(const struct session *s, uint32_t index)
+{
+	int kind;
+
+	for (kind = 0; kind < WATCH_KINDS; kind++) {
+		if (index == watch_indexes[kind] && watch_exists(s, kind))
+			return kind;
+	}
+	return -1;
+}
+
+/* A copy of the client's eventfd, so that no lock is held while it blocks. */
+static int watch_client_fd(struct watch *w, int kind)
+{
+	int fd = -1;
+
+	pthread_mutex_lock(&w->lock);
+	if (w->client[kind] >= 0)
+		fd = fcntl(w->client[kind], F_DUPFD_CLOEXEC, 0);
+	pthread_mutex_unlock(&w->lock);
+	return fd;
+}
+
+static void watch_close(void *arg)
+{
+	close(*(int *)arg);
+}
+
+static void watch_signal(struct watch *w, int kind)
+{
+	int fd = watch_client_fd(w, kind);
+	const uint64_t one = 1;
+	ssize_t n;
+
+	if (fd < 0)
+		return;
+	pthread_cleanup_push(watch_close, &fd);
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	n = write(fd, &one, sizeof(one));
+	(void)n;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	pthread_cleanup_pop(1);
+}
+
+static void *watch_thread(void *arg)
+{
+	struct watch *w = arg;
+	struct pollfd fds[WATCH_KINDS + 1] = {
+		{ .fd = w->ours[WATCH_ERR], .events = POLLIN },
+		{ .fd = w->ours[WATCH_REQ], .events = POLLIN },
+		{ .fd = w->stop, .events = POLLIN },
+	};
+	eventfd_t value;
+	int kind;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	while (poll(fds, ARRAY_SIZE(fds), -1) >= 0 || errno == EINTR) {
+		if (fds[WATCH_KINDS].revents)
+			break;
+		for (kind = 0; kind < WATCH_KINDS; kind++) {
+			if (!(fds[kind].revents & POLLIN) ||
+			    eventfd_read(w->ours[kind], &value))
+				continue;
+			atomic_fetch_add(&w->fired[kind], 1);
+			log_info("%s: %s", w->name, watch_texts[kind]);
+			watch_signal(w, kind);
+		}
+	}
+	return NULL;
+}
+
+/* Make the kernel signal @fd for @kind. */
+static int watch_arm(struct session *s, int kind, int fd)
+{
+	return vfio_irq_set(&s->dev, VFIO_IRQ_SET_DATA_EVENTFD |
+			    VFIO_IRQ_SET_ACTION_TRIGGER, watch_indexes[kind],
+			    0, 1, &fd);
+}
+
+static int watch_open(struct session *s)
+{
+	struct watch *w = &s->watch;
+	int kind;
+	int ret;
+
+	w->stop = eventfd(0, EFD_CLOEXEC);
+	if (w->stop < 0)
+		return -errno;
+	for (kind = 0; kind < WATCH_KINDS; kind++) {
+		if (!watch_exists(s, kind))
+			continue;
+		w->ours[kind] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (w->ours[kind] < 0)
+			return -errno;
+		ret = watch_arm(s, kind, w->ours[kind]);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int watch_start(struct session *s)
+{
+	struct watch *w = &s->watch;
+	int kind, ret;
+
+	w->name = s->bridge->device.name;
+	w->stop = -1;
+	for (kind = 0; kind < WATCH_KINDS; kind++) {
+		w->ours[kind] = -1;
+		w->client[kind] = -1;
+	}
+	pthread_mutex_init(&w->lock, NULL);
+
+	ret = watch_open(s);
+	if (!ret)
+		ret = -pthread_create(&w->thread, NULL, watch_thread, w);
+	if (ret)
+		goto stop;
+	w->running = true;
+	return 0;
+
+stop:
+	watch_stop(s);
+	return ret;
+}
+
+void watch_stop(struct session *s)
+{
+	struct watch *w = &s->watch;
+	int kind;
+
+	if (w->running) {
+		eventfd_write(w->stop, 1);
+		pthread_cancel(w->thread);
+		pthread_join(w->thread, NULL);
+		w->running = false;
+	}
+	for (kind = 0; kind < WATCH_KINDS; kind++) {
+		close_fd(&w->ours[kind]);
+		close_fd(&w->client[kind]);
+	}
+	close_fd(&w->stop);
+}
+
+static void watch_set_client(struct watch *w, int kind, int fd)
+{
+	int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	pthread_mutex_lock(&w->lock);
+	close_fd(&w->client[kind]);
+	w->client[kind] = copy;
+	pthread_mutex_unlock(&w->lock);
+}
+
+/*
+ * Is @fd an eventfd? The kernel knows: give it the client's, then ours again.
+ * A signal that falls between the two reaches the client and not us.
+ */
+static int watch_set_eventfd(struct session *s, int kind, int fd)
+{
+	int ret;
+
+	if (fd >= 0) {
+		ret = watch_arm(s, kind, fd);
+		if (ret)
+			return ret;
+		ret = watch_arm(s, kind, s->watch.ours[kind]);
+		if (ret)
+			return ret;
+	}
+	watch_set_client(&s->watch, kind, fd);
+	return 0;
+}
+
+int watch_set(struct session *s, int kind, uint32_t flags, uint32_t count,
+	      const uint8_t *data, int fd)
+{
+	/* As the kernel: these can be armed and fired, not masked. */
+	if (!(flags & VFIO_USER_IRQ_SET_ACTION_TRIGGER))
+		return -ENOTTY;
+	if (flags & VFIO_USER_IRQ_SET_DATA_EVENTFD)
+		return watch_set_eventfd(s, kind, fd);
+	if (!count)
+		return watch_set_eventfd(s, kind, -1);
+	if (flags & VFIO_USER_IRQ_SET_DATA_BOOL && !data[0])
+		return 0;
+	return vfio_irq_set(&s->dev, VFIO_IRQ_SET_DATA_NONE |
+			    VFIO_IRQ_SET_ACTION_TRIGGER, watch_indexes[kind],
+			    0, 1, NULL);
+}
