@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "internal.h"
 #include "iommufd_abi.h"
@@ -136,8 +137,9 @@ static int iommufd_info(struct vfio_device *dev, struct vfio_iommu_info *info)
 	if (ioctl(dev->container, ABI_IOMMU_IOAS_IOVA_RANGES, &query))
 		return -errno;
 
-	/* Any multiple of the least size can be mapped, as with type1. */
-	info->pgsizes = ~(max(query.out_iova_alignment, (uint64_t)4096) - 1);
+	/* The kernel tells the least size and no other. */
+	info->pgsizes = max(query.out_iova_alignment,
+			    (uint64_t)sysconf(_SC_PAGESIZE));
 	info->nr_ranges = min(query.num_iovas, (uint32_t)VFIO_MAX_IOVA_RANGES);
 	for (i = 0; i < info->nr_ranges; i++) {
 		info->ranges[i].first = ranges[i].start;
