@@ -81,7 +81,7 @@ programs	:= $(if $(bridge-src),$(O)/vfio-bridge) \
 		   $(if $(tool-src),$(O)/vfio-user)
 unit-progs	:= $(patsubst %.c,$(O)/%,$(unit-src)) \
 		   $(patsubst %.c,$(O)/san/%,$(unit-src)) \
-		   $(wildcard selftests/unit/*_test.sh) selftests/check-selftest
+		   $(wildcard selftests/unit/*_test.pl) selftests/check-selftest
 fake-progs	:=
 hw-progs	:=
 test-extra	:=
@@ -248,16 +248,17 @@ $(O)/.tools:
 ## Installation
 ##
 
+# In quotes, for the sake of directories with blanks in their names.
 install: all
-	$(Q)$(INSTALL) -d $(DESTDIR)$(bindir) $(DESTDIR)$(docdir) \
-		$(DESTDIR)$(datadir)/vfio-user
-	$(Q)$(INSTALL) -m 755 $(programs) $(DESTDIR)$(bindir)
+	$(Q)$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(docdir)' \
+		'$(DESTDIR)$(datadir)/vfio-user'
+	$(Q)$(INSTALL) -m 755 $(programs) '$(DESTDIR)$(bindir)'
 	$(Q)sed 's|@bindir@|$(bindir)|' bridge/50-vfio-bridge.json.in \
 		>$(O)/50-vfio-bridge.json
 	$(Q)$(INSTALL) -m 644 $(O)/50-vfio-bridge.json \
-		$(DESTDIR)$(datadir)/vfio-user
+		'$(DESTDIR)$(datadir)/vfio-user'
 	$(Q)$(INSTALL) -m 644 README.md COPYING \
-		$(wildcard Documentation/*.rst) $(DESTDIR)$(docdir)
+		$(wildcard Documentation/*.rst) '$(DESTDIR)$(docdir)'
 
 clean:
 	$(Q)rm -rf $(O)
