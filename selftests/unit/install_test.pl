@@ -31,6 +31,7 @@ sub result
 sub install
 {
 	my (@args) = @_;
+	my @output;
 	my $pid = open(my $pipe, '-|') // die "fork: $!\n";
 
 	if (!$pid) {
@@ -38,7 +39,10 @@ sub install
 		exec('make', '-C', $top, "O=$build", 'install', @args);
 		exit(127);
 	}
-	return map { s/\n//r } <$pipe>;
+	@output = <$pipe>;
+	close($pipe);
+	chomp(@output);
+	return @output;
 }
 
 # Mode and name of each file, below the root.
