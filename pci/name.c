@@ -25,6 +25,9 @@ static bool pci_parse_address(const char *arg, char *name, size_t len)
 	unsigned int domain = 0, bus, device, function;
 	int end = 0;
 
+	/* scanf would take a sign, a blank or 0x. */
+	if (arg[strspn(arg, "0123456789abcdefABCDEF:.")])
+		return false;
 	if (sscanf(arg, "%x:%x:%x.%x%n", &domain, &bus, &device, &function,
 		   &end) != 4 || arg[end]) {
 		domain = 0;
