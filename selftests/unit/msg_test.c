@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Receiving and sending messages: rules 1 to 6 of the protocol, as far as
+ * lib/msg.c keeps them, one test a behaviour.
+ *
+ * One end of a socket pair is the connection under test; on the other end the
+ * test writes bytes and fds in every shape that a stream socket allows. Fds
+ * are told apart by the inode they stand for.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "msg.h"
+
+#include "kselftest_harness.h"
+
+#define MAX_SIZE	65536
+
+FIXTURE(msg) {
+	struct msg_conn conn;
+	struct msg m;
+	int peer;
+};
+
+FIXTURE_SETUP(msg)
+{
+	const struct timeval timeout = { .tv_sec = 5 };
+	int sv[2];
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv));
+	ASSERT_EQ(0, setsockopt(sv[0], SOL_SOCKET, SO_RCVTIMEO, &timeout,
+				sizeof(timeout)));
+	ASSERT_EQ(0, msg_conn_init(&self->conn, sv[0], MAX_SIZE));
+	self->peer = sv[1];
+}
+
+FIXTURE_TEARDOWN(msg)
+{
+	msg_conn_exit(&self->conn);
+	close(self->peer);
+}
+
+/* Append a message with @len bytes of @fill to @buf; returns its size. */
+static size_t put(void *buf, uint16_t id, size_t len, int fill)
+{
+	struct vfio_user_header header = {
+		.id = id,
+		.command = VFIO_USER_REGION_READ,
+		.size = sizeof(header) + len,
+	};
+
+	memcpy(buf, &header, sizeof(header));
+	memset((char *)buf + sizeof(header), fill, len);
+	return header.size;
+}
+
+static int send_fds(int sock, const void *buf, size_t len, const int *fds,
+		    unsigned int nr_fds)
+{
+	union {
+		char buf[CMSG_SPACE(sizeof(int) * VFIO_USER_MAX_SCM_FDS)];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec iov = { (void *)buf, len };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *cmsg;
+
+	if (nr_fds) {
+		mh.msg_control = &control;
+		mh.msg_controllen = CMSG_SPACE(sizeof(int) * nr_fds);
+		cmsg = CMSG_FIRSTHDR(&mh);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int) * nr_fds);
+		memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * nr_fds);
+	}
+	return sendmsg(sock, &mh, 0) == (ssize_t)len ? 0 : -errno;
+}
+
+static ino_t inode(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) ? 0 : st.st_ino;
+}
+
+static int count_fds(void)
+{
+	int fd, n = 0;
+
+	for (fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+TEST_F(msg, rule1_size_below_the_header_is_refused)
+{
+	struct vfio_user_header header = { .id = 7, .size = 15 };
+
+	ASSERT_EQ(sizeof(header), write(self->peer, &header, sizeof(header)));
+	EXPECT_EQ(-EMSGSIZE, msg_recv(&self->conn, &self->m));
+	EXPECT_EQ(7, self->m.header.id);
+}
+
+TEST_F(msg, rule1_size_above_the_limit_is_refused)
+{
+	struct vfio_user_header header = { .id = 8, .size = MAX_SIZE + 1 };
+
+	ASSERT_EQ(sizeof(header), write(self->peer, &header, sizeof(header)));
+	EXPECT_EQ(-EMSGSIZE, msg_recv(&self->conn, &self->m));
+	EXPECT_EQ(8, self->m.header.id);
+}
+
+TEST_F(msg, rule1_size_of_the_limit_is_received)
+{
+	char *buf = malloc(MAX_SIZE);
+	const char *payload;
+
+	ASSERT_NE(NULL, buf);
+	put(buf, 1, MAX_SIZE - sizeof(struct vfio_user_header), 0x5a);
+	ASSERT_EQ(MAX_SIZE, write(self->peer, buf, MAX_SIZE));
+	free(buf);
+	ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
+	payload = self->m.payload;
+	EXPECT_EQ(MAX_SIZE - sizeof(struct vfio_user_header), self->m.len);
+	EXPECT_EQ(0x5a, payload[0]);
+	EXPECT_EQ(0x5a, payload[self->m.len - 1]);
+}
+
+TEST_F(msg, rule2_byte_by_byte)
+{
+	int value = eventfd(3, EFD_CLOEXEC);
+	char buf[64];
+	size_t i, n = put(buf, 9, 20, 0x11);
+	pid_t pid;
+
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		for (i = 0; i < n; i++)
+			send_fds(self->peer, buf + i, 1, &value, i == 0);
+		_exit(0);
+	}
+	ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
+	EXPECT_EQ(9, self->m.header.id);
+	EXPECT_EQ(20, self->m.len);
+	EXPECT_EQ(1, self->m.nr_fds);
+	msg_close_fds(&self->m);
+	close(value);
+}
+
+TEST_F(msg, rule2_many_messages_in_one_read)
+{
+	char buf[4096];
+	size_t n = 0;
+	int i;
+
+	for (i = 0; i < 40; i++)
+		n += put(buf + n, i, i, i);
+	ASSERT_EQ(n, write(self->peer, buf, n));
+	for (i = 0; i < 40; i++) {
+		ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
+		ASSERT_EQ(i, self->m.header.id);
+		ASSERT_EQ(i, self->m.len);
+		if (i)
+			ASSERT_EQ(i, *(char *)self->m.payload);
+	}
+}
+
+/*
+ * Every way of giving fds or none to five messages in a row, each sent by
+ * itself, all waiting before the first is received.
+ */
+TEST_F(msg, rule2_fds_come_with_their_own_message)
+{
+	const size_t lens[] = { 32, 0, 16, 32, 20 };
+	unsigned int shape, i;
+	char buf[64];
+	int fds[5];
+
+	for (i = 0; i < 5; i++)
+		fds[i] = memfd_create("m", MFD_CLOEXEC);
+	for (shape = 0; shape < 32; shape++) {
+		for (i = 0; i < 5; i++)
+			ASSERT_EQ(0, send_fds(self->peer, buf,
+					      put(buf, i, lens[i], i),
+					      &fds[i], shape >> i & 1));
+		for (i = 0; i < 5; i++) {
+			ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
+			ASSERT_EQ(i, self->m.header.id);
+			ASSERT_EQ(shape >> i & 1, self->m.nr_fds);
+			if (self->m.nr_fds)
+				ASSERT_EQ(inode(fds[i]),
+					  inode(self->m.fds[0]));
+			msg_close_fds(&self->m);
+		}
+	}
+	for (i = 0; i < 5; i++)
+		close(fds[i]);
+}
+
+/* Two messages in one sendmsg(2): the fds are on the first byte of the first. */
+TEST_F(msg, rule2_fds_of_a_batch_are_the_first_messages)
+{
+	int fd = memfd_create("m", MFD_CLOEXEC);
+	char buf[128];
+	size_t n;
+
+	n = put(buf, 1, 4, 0);
+	ASSERT_EQ(n, write(self->peer, buf, n));
+	n = put(buf, 2, 8, 0);
+	n += put(buf + n, 3, 8, 0);
+	ASSERT_EQ(0, send_fds(self->peer, buf, n, &fd, 1));
+
+	ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
+	EXPECT_EQ(0, self->m.nr_fds);
+	ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
+	EXPECT_EQ(2, self->m.header.id);
+	EXPECT_EQ(1, self->m.nr_fds);
+	msg_close_fds(&self->m);
+	ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
+	EXPECT_EQ(3, self->m.header.id);
+	EXPECT_EQ(0, self->m.nr_fds);
+	close(fd);
+}
+
+TEST_F(msg, rule2_timeout_between_two_pieces_loses_nothing)
+{
+	const struct timeval soon = { .tv_usec = 1000 };
+	int fd = memfd_create("m", MFD_CLOEXEC);
+	char buf[64];
+	size_t n = put(buf, 5, 32, 7);
+
+	ASSERT_EQ(0, setsockopt(self->conn.fd, SOL_SOCKET, SO_RCVTIMEO, &soon,
+				sizeof(soon)));
+	ASSERT_EQ(0, send_fds(self->peer, buf, 20, &fd, 1));
+	EXPECT_EQ(-EAGAIN, msg_recv(&self->conn, &self->m));
+	EXPECT_EQ(0, self->m.nr_fds);
+	ASSERT_EQ(n - 20, write(self->peer, buf + 20, n - 20));
+	ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
+	ASSERT_EQ(1, self->m.nr_fds);
+	EXPECT_EQ(inode(fd), inode(self->m.fds[0]));
+	msg_close_fds(&self->m);
+	close(fd);
+}
+
+TEST_F(msg, rule6_fds_of_a_message_that_never_ends_are_closed)
+{
+	int before = count_fds();
+	struct msg_conn conn;
+	int sv[2], fds[3];
+	char buf[64];
+	struct msg m;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv));
+	ASSERT_EQ(0, msg_conn_init(&conn, sv[0], MAX_SIZE));
+	put(buf, 5, 32, 7);
+	fds[0] = fds[1] = fds[2] = sv[1];
+	ASSERT_EQ(0, send_fds(sv[1], buf, 20, fds, 3));
+	ASSERT_EQ(0, shutdown(sv[1], SHUT_WR));
+	EXPECT_EQ(-ECONNRESET, msg_recv(&conn, &m));
+	msg_close_fds(&m);
+	msg_conn_exit(&conn);
+	close(sv[1]);
+	EXPECT_EQ(before, count_fds());
+}
+
+/* With room for two more fds, the kernel drops the third and says so. */
+TEST_F(msg, rule6_lost_fds_are_an_error)
+{
+	struct rlimit old, limit;
+	int fds[3], next;
+	char buf[64];
+	size_t n = put(buf, 1, 0, 0);
+
+	fds[0] = fds[1] = fds[2] = self->peer;
+	ASSERT_EQ(0, send_fds(self->peer, buf, n, fds, 3));
+	next = dup(self->peer);
+	close(next);
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
+	limit = old;
+	limit.rlim_cur = next + 2;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT_EQ(-EMFILE, msg_recv(&self->conn, &self->m));
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+}
+
+TEST_F(msg, end_of_file_between_messages_is_the_end)
+{
+	ASSERT_EQ(0, shutdown(self->peer, SHUT_WR));
+	EXPECT_EQ(0, msg_recv(&self->conn, &self->m));
+}
+
+TEST_F(msg, replies_wait_until_nothing_is_left_to_receive)
+{
+	struct vfio_user_header *header;
+	char buf[256];
+	size_t n;
+
+	n = put(buf, 1, 0, 0);
+	n += put(buf + n, 2, 0, 0);
+	ASSERT_EQ(n, write(self->peer, buf, n));
+	ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
+	header = msg_reserve(&self->conn, 0);
+	ASSERT_NE(NULL, header);
+	*header = self->m.header;
+	ASSERT_EQ(0, msg_commit(&self->conn, NULL, 0));
+	EXPECT_EQ(-1, recv(self->peer, buf, sizeof(buf), MSG_DONTWAIT));
+
+	ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
+	EXPECT_EQ(-1, recv(self->peer, buf, sizeof(buf), MSG_DONTWAIT));
+	ASSERT_EQ(0, shutdown(self->peer, SHUT_WR));
+	EXPECT_EQ(0, msg_recv(&self->conn, &self->m));
+	EXPECT_EQ(sizeof(*header), recv(self->peer, buf, sizeof(buf),
+					MSG_DONTWAIT));
+}
+
+TEST_F(msg, a_reply_with_an_fd_comes_after_those_before_it)
+{
+	struct msg_conn peer;
+	struct vfio_user_header *header;
+	struct msg m;
+	int i;
+
+	ASSERT_EQ(0, msg_conn_init(&peer, dup(self->peer), MAX_SIZE));
+	for (i = 0; i < 2; i++) {
+		header = msg_reserve(&self->conn, 0);
+		ASSERT_NE(NULL, header);
+		*header = (struct vfio_user_header){
+			.id = i, .size = sizeof(*header),
+		};
+		ASSERT_EQ(0, msg_commit(&self->conn, &self->peer, i));
+	}
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(1, msg_recv(&peer, &m));
+		EXPECT_EQ(i, m.header.id);
+		EXPECT_EQ(i, m.nr_fds);
+		msg_close_fds(&m);
+	}
+	msg_conn_exit(&peer);
+}
+
+TEST_F(msg, a_payload_larger_than_the_limit_is_not_reserved)
+{
+	EXPECT_EQ(NULL, msg_reserve(&self->conn, MAX_SIZE));
+	EXPECT_EQ(EMSGSIZE, errno);
+}
+
+TEST_HARNESS_MAIN
