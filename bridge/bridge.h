@@ -143,6 +143,7 @@ struct bridge;
  * @caps: what the client said of itself
  * @greeted: VERSION has succeeded
  * @closing: end the session after this message's reply
+ * @ending: the thread receives no more
  * @dma: what is mapped
  * @irqs: by interrupt index
  * @watch: ERR and REQ
@@ -159,6 +160,7 @@ struct session {
 	struct vfio_user_caps caps;
 	bool greeted;
 	bool closing;
+	atomic_bool ending;
 	struct dma_space dma;
 	struct irq_vectors irqs[VFIO_MAX_IRQS];
 	struct watch watch;
@@ -173,6 +175,7 @@ struct session {
  * @signal_fd: SIGTERM and SIGINT
  * @done_fd: eventfd, signalled by a session's thread as the last thing
  * @session: the client that is served, or NULL
+ * @hold: a client waits to be accepted until @session, which ends, is gone
  * @stats: counters
  * @retained: with --on-disconnect=retain, the device of the last session
  * @retained_uid: who may have it
@@ -186,6 +189,7 @@ struct bridge {
 	int signal_fd;
 	int done_fd;
 	struct session *session;
+	bool hold;
 	struct stats stats;
 	struct vfio_device *retained;
 	uid_t retained_uid;
@@ -270,6 +274,15 @@ void refuse_all(struct refusals *r);
  * Return: 0 or a negative errno.
  */
 int session_start(struct bridge *b, int fd);
+
+/**
+ * session_is_ending() - is this session as good as over?
+ * @s: the session
+ *
+ * Return: true if its client has hung up, or if it is being torn down. Then
+ * the next client need only wait for it.
+ */
+bool session_is_ending(struct session *s);
 
 /**
  * session_end() - end the session and wait until all of it is gone

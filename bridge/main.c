@@ -93,11 +93,31 @@ static void main_refuse(struct bridge *b, struct refusals *r, int fd)
 	refuse_add(r, fd);
 }
 
+/* True if a session has ended, which makes room for the next. */
+static bool main_reap(struct bridge *b)
+{
+	eventfd_t value;
+
+	if (eventfd_read(b->done_fd, &value))
+		return false;
+	session_end(b);
+	b->hold = false;
+	return true;
+}
+
+/*
+ * Who comes right after another has gone finds it still being torn down, and
+ * waits in the socket's backlog, unless it really is still there.
+ */
 static void main_accept(struct bridge *b, struct refusals *r)
 {
-	int fd = accept4(b->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	int ret;
+	int fd, ret;
 
+	if (b->session && session_is_ending(b->session)) {
+		b->hold = true;
+		return;
+	}
+	fd = accept4(b->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0)
 		return;
 	if (b->session) {
@@ -126,7 +146,7 @@ static int main_poll(struct bridge *b, const struct refusals *r,
 
 	fds[POLL_SIGNAL].fd = b->signal_fd;
 	fds[POLL_DONE].fd = b->done_fd;
-	fds[POLL_LISTEN].fd = b->listen_fd;
+	fds[POLL_LISTEN].fd = b->hold ? -1 : b->listen_fd;
 	fds[POLL_MONITOR].fd = b->monitor_fd;
 	for (i = 0; i < r->count; i++)
 		fds[POLL_FIXED + i].fd = r->fds[i];
@@ -146,14 +166,9 @@ static void main_loop(struct bridge *b)
 	while (!stop) {
 		if (main_poll(b, &refusals, fds) < 0 && errno != EINTR)
 			break;
-		if (fds[POLL_DONE].revents) {
-			eventfd_t value;
-
-			eventfd_read(b->done_fd, &value);
-			session_end(b);
+		if (main_reap(b))
 			stop = b->listen_fd < 0 ||
 			       b->opts->on_disconnect == ON_DISCONNECT_EXIT;
-		}
 		if (fds[POLL_SIGNAL].revents)
 			stop = true;
 		if (fds[POLL_MONITOR].revents)

@@ -16,6 +16,7 @@
  * closed. The thread's last act is to tell the main thread, which joins it.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,6 +228,9 @@ static void session_loop(struct session *s)
 /* The order is the point: see the top of the file. */
 static void session_teardown(struct session *s)
 {
+	bool open;
+
+	atomic_store(&s->ending, true);
 	if (s->open) {
 		watch_stop(s);
 		vfio_device_quiesce(&s->dev);
@@ -234,12 +238,12 @@ static void session_teardown(struct session *s)
 		irq_forget_all(s);
 	}
 	pthread_mutex_lock(&s->lock);
-	if (s->open)
-		device_release(s);
+	open = s->open;
 	s->open = false;
 	pthread_mutex_unlock(&s->lock);
-	/* Not earlier: a client that sees us hang up may come back at once. */
-	shutdown(s->conn.fd, SHUT_RDWR);
+	/* Takes as long as a reset, so without the lock. */
+	if (open)
+		device_release(s);
 }
 
 static void *session_thread(void *arg)
@@ -248,7 +252,9 @@ static void *session_thread(void *arg)
 
 	session_loop(s);
 	session_teardown(s);
+	/* In this order: who sees us hang up may come back at once. */
 	eventfd_write(s->bridge->done_fd, 1);
+	shutdown(s->conn.fd, SHUT_RDWR);
 	return NULL;
 }
 
@@ -304,6 +310,13 @@ clear:
 free:
 	session_free(s);
 	return ret;
+}
+
+bool session_is_ending(struct session *s)
+{
+	struct pollfd pfd = { .fd = s->conn.fd, .events = POLLRDHUP };
+
+	return atomic_load(&s->ending) || poll(&pfd, 1, 0) == 1;
 }
 
 void session_end(struct bridge *b)
