@@ -133,13 +133,24 @@ static int irq_enlarge(struct session *s, const struct vfio_user_irq_set *set)
 			   VFIO_IRQ_SET_ACTION_TRIGGER, set->index, 0, 0, NULL);
 	if (ret)
 		return ret;
-	v->enabled = 0;
 	ret = vfio_irq_set(&s->dev, VFIO_IRQ_SET_DATA_EVENTFD |
 			   VFIO_IRQ_SET_ACTION_TRIGGER, set->index, 0, total,
 			   v->fds);
-	if (!ret)
+	if (ret)
+		irq_forget(s, set->index);
+	else
 		v->enabled = total;
 	return ret;
+}
+
+/* The kernel has refused a range: like it, forget all of that range. */
+static void irq_drop(struct session *s, const struct vfio_user_irq_set *set)
+{
+	struct irq_vectors *v = &s->irqs[set->index];
+	uint32_t i;
+
+	for (i = 0; i < set->count; i++)
+		close_fd(&v->fds[set->start + i]);
 }
 
 /* Eventfds for a range of an index that can't be enlarged. */
@@ -157,7 +168,9 @@ static int irq_set_fixed(struct session *s, const struct vfio_user_irq_set *set,
 
 	ret = vfio_irq_set(&s->dev, set->flags, set->index, set->start,
 			   set->count, v->fds + set->start);
-	if (!ret)
+	if (ret)
+		irq_drop(s, set);
+	else
 		v->enabled = max(v->enabled, set->start + set->count);
 	return ret;
 }
