@@ -8,6 +8,7 @@
  * it lasts; for whoever asks the monitor; for SIGTERM; and for the session's
  * end. It never talks to the device and never waits for a client.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -38,6 +39,19 @@ static int main_signals(struct bridge *b)
 	b->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	b->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return b->signal_fd < 0 || b->done_fd < 0 ? -errno : 0;
+}
+
+/*
+ * Cancelling a thread, as watch.c does, takes libgcc's unwinder. The C library
+ * loads it at that time, and aborts if it can't: when a client's fds have left
+ * no room for another.
+ */
+static int main_load_unwinder(void)
+{
+	if (dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_NODELETE))
+		return 0;
+	log_err("%s: install the C compiler's run-time library", dlerror());
+	return -ENOENT;
 }
 
 /* The socket that --fd names: 1 if it is connected, 0 if it listens. */
@@ -244,6 +258,8 @@ int main(int argc, char **argv)
 		log_err("cannot wait for signals: %s", strerrordesc_np(-ret));
 		return BRIDGE_EXIT_FAILED;
 	}
+	if (main_load_unwinder())
+		return BRIDGE_EXIT_FAILED;
 	ret = main_find(&b);
 	if (!ret)
 		ret = main_serve(&b);
