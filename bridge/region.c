@@ -128,11 +128,11 @@ int region_handle_info(struct session *s, struct msg *m)
 	};
 	if (map)
 		reply->flags |= VFIO_USER_REGION_FLAG_MMAP;
-	if (len > sizeof(*reply))
-		reply->flags |= VFIO_USER_REGION_FLAG_CAPS;
+	/* QEMU takes the flag with no capabilities behind it for an error. */
 	if (argsz < len) {
 		len = sizeof(*reply);
 	} else if (len > sizeof(*reply)) {
+		reply->flags |= VFIO_USER_REGION_FLAG_CAPS;
 		reply->cap_offset = sizeof(*reply);
 		region_copy_caps(s, region, reply);
 	}
