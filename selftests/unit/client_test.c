@@ -687,6 +687,16 @@ TEST_F(region, lie_is_a_violation)
 	EXPECT_BROKEN(-EPROTO);
 }
 
+TEST_F(client, region_argsz_without_bound_is_not_asked_for)
+{
+	struct region r = good_region;
+
+	r.info.argsz = 64 * 1024 + 1;
+	queue_region(self->sock, &r, sizeof(r), 1);
+	EXPECT_EQ(-EPROTO, region_of(self->c));
+	EXPECT_EQ(2, vfio_user_messages_sent(self->c));
+}
+
 struct expected_irqs {
 	uint32_t start;
 	uint32_t count;
