@@ -31,7 +31,42 @@ static bool step(const char *what, int ret, int expected)
 	if (ret != expected)
 		printf(", but the protocol says %s", answer(expected));
 	putchar('\n');
+	fflush(stdout);
 	return ret == expected;
+}
+
+static bool in_iova_ranges(const struct vfio_user_caps *caps,
+			   const struct dma_args *args)
+{
+	uint64_t last = args->iova + (args->size - 1);
+	unsigned int i;
+
+	if (last < args->iova)
+		return false;
+	for (i = 0; i < caps->nr_iova_ranges; i++) {
+		if (args->iova >= caps->iova_ranges[i].first &&
+		    last <= caps->iova_ranges[i].last)
+			return true;
+	}
+	return !caps->nr_iova_ranges;
+}
+
+/* A map that can't work says nothing of the server: don't try. */
+static int check_place(const struct vfio_user_caps *caps,
+		       const struct dma_args *args)
+{
+	uint64_t page = caps->pgsizes & -caps->pgsizes;
+
+	if ((args->iova | args->size) & (page - 1)) {
+		log_err("--iova and --size must be multiples of the server's page size, %llu",
+			(unsigned long long)page);
+		return TOOL_USAGE;
+	}
+	if (!in_iova_ranges(caps, args)) {
+		log_err("that is outside of what the IOMMU can map; 'vfio-user info' lists its IOVA ranges");
+		return TOOL_USAGE;
+	}
+	return TOOL_OK;
 }
 
 static int dma_check(struct vfio_user_client *c, const struct dma_args *args,
@@ -116,7 +151,9 @@ static int dma_run(int argc, char **argv)
 
 	ret = tool_connect(argv[optind], &c);
 	if (!ret) {
-		ret = dma_check(c, &args, fd);
+		ret = check_place(vfio_user_server_caps(c), &args);
+		if (!ret)
+			ret = dma_check(c, &args, fd);
 		vfio_user_disconnect(c);
 	}
 	close(fd);

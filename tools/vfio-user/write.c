@@ -115,6 +115,9 @@ const struct subcommand cmd_write = {
 "  REGION   bar0 to bar5, rom, config, vga, or a number\n"
 "  OFFSET   of the first byte; may end in K, M or G\n"
 "  VALUE    what to write\n"
-"  --width  of the access, in bytes; 4 if not given\n",
+"  --width  of the access, in bytes; 4 if not given\n"
+"\n"
+"The session ends with this command, and the server may reset the device then:\n"
+"vfio-bridge does, unless its --on-disconnect says otherwise.\n",
 	.run = write_run,
 };
