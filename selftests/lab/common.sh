@@ -24,6 +24,9 @@ lab_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 lab_top=$(cd "$lab_dir/../.." && pwd)
 lab_cache=${VFIO_BRIDGE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/vfio-bridge}
 
+# depmod and the like, which not every user's path has
+PATH=$PATH:/usr/sbin:/sbin
+
 say()
 {
 	printf 'lab: %s\n' "$*" >&2
