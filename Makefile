@@ -88,7 +88,9 @@ test-extra	:=
 
 all: $(programs)
 
--include $(wildcard selftests/*/Makefile.inc)
+# The fake's first: others use what it names.
+-include $(wildcard selftests/fake/Makefile.inc)
+-include $(filter-out selftests/fake/%,$(wildcard selftests/*/Makefile.inc))
 
 ##
 ## Programs
@@ -200,7 +202,7 @@ lab: selftests
 	$(Q)selftests/lab/shell '$(O)'
 
 bench: selftests
-	$(Q)$(O)/selftests/fake/bench
+	$(Q)VFIO_BRIDGE_FAKE='$(O)/vfio-bridge-fake' $(O)/selftests/bench/bench
 
 ##
 ## What things are made with
