@@ -29,6 +29,9 @@ enum bridge_exit {
 /* The largest message: header, fixed payload, data. */
 #define BRIDGE_MAX_MSG		(sizeof(struct vfio_user_header) + 64 + \
 				 BRIDGE_MAX_XFER)
+/* The smallest message with fds: SET_IRQS. DMA_MAP is larger. */
+#define BRIDGE_FD_MIN		(sizeof(struct vfio_user_header) + \
+				 sizeof(struct vfio_user_irq_set))
 /* How long a client may take to begin, or to read a reply, in seconds. */
 #define BRIDGE_CLIENT_TIMEOUT	10
 

@@ -289,7 +289,7 @@ int session_start(struct bridge *b, int fd)
 	s->bridge = b;
 	pthread_mutex_init(&s->lock, NULL);
 	caps_default(&s->caps);
-	ret = msg_conn_init(&s->conn, fd, BRIDGE_MAX_MSG);
+	ret = msg_conn_init(&s->conn, fd, BRIDGE_MAX_MSG, BRIDGE_FD_MIN);
 	if (ret)
 		goto free;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &s->peer, &len)) {

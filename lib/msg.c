@@ -2,17 +2,30 @@
 /*
  * One message and its file descriptors, in and out of a stream socket.
  *
- * Messages that wait are read many at a time, because a system call a message
- * is what a pipelining client would pay most for. What makes this hard is that
- * fds belong to the first byte of a message, while recvmsg(2) says only that
- * some came with the bytes it returned: it reads over the end of data without
- * fds into data with fds, then stops (unix_stream_read_generic() in the
- * kernel), so which of several messages the fds came with can't be told
- * afterwards. Hence two steps: a look at what waits with MSG_PEEK and no room
- * for fds, which answers MSG_CTRUNC if any fds are among it. If none are, all
- * of it is taken at once; if some are, only the first message is taken, in a
- * recvmsg(2) that ends with it, and any fds that come are its own. A message
- * that waits only in part is completed by reads that end with it, too.
+ * Messages that wait are read many at a time, because system calls are what a
+ * pipelining client would pay most for. What makes this hard is that fds belong
+ * to the first byte of a message, while recvmsg(2) says only that some came with
+ * the bytes it returned: it reads over the end of data without fds into data
+ * with fds, then stops (unix_stream_read_generic() in the kernel), so which of
+ * several messages the fds came with can't be told afterwards. There are two
+ * ways around it.
+ *
+ * When more than one message may wait, look first: MSG_PEEK without room for
+ * fds answers MSG_CTRUNC if any fds are among what waits. If none are, all of
+ * it is taken at once; if some are, only the first message is taken, in a
+ * recvmsg(2) that ends with it, and any fds that come are its own. That takes
+ * two system calls, for many messages or for one.
+ *
+ * When one message at a time is what has come so far, one system call does:
+ * read no more than the smallest message that can carry fds. If several
+ * messages begin in so little, all but the last are too small to carry any, so
+ * the fds are the last one's. A peer that sends fds with a message that takes
+ * none may so have them refused with the message behind it; that is all it
+ * gains. A read that fills this little room is a sign that more waits.
+ *
+ * Either way a message that has come only in part is completed by reads that
+ * end with it, and fds are given out with a message behind which nothing is
+ * buffered.
  *
  * The buffer holds one message of the largest size. A header that says more is
  * refused before anything is read by that size, and nothing is ever allocated
@@ -34,10 +47,11 @@
 /* How much of what waits is looked at, in bytes: copied twice, so not all. */
 #define MSG_PEEK_WINDOW		8192
 
-int msg_conn_init(struct msg_conn *c, int fd, size_t max_size)
+int msg_conn_init(struct msg_conn *c, int fd, size_t max_size, size_t fd_min)
 {
 	memset(c, 0, sizeof(*c));
 	c->fd = fd;
+	c->fd_min = min(fd_min, (size_t)MSG_PEEK_WINDOW);
 	c->max_size = max(max_size, (size_t)MSG_PEEK_WINDOW);
 	c->tx_size = c->max_size;
 	c->rx = malloc(c->max_size);
@@ -141,30 +155,44 @@ static size_t msg_size(const struct msg_conn *c)
 	return header.size;
 }
 
-/* Nothing is buffered: take what waits, as far as its fds are unambiguous. */
-static ssize_t msg_fill(struct msg_conn *c)
+/* Look at what waits, and take as much as has no fds but the first message's. */
+static ssize_t msg_fill_many(struct msg_conn *c)
 {
 	struct iovec iov = { c->rx, min(c->max_size, (size_t)MSG_PEEK_WINDOW) };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 	size_t first;
 	ssize_t n;
 
-	c->rx_head = 0;
-	c->rx_tail = 0;
 	do {
 		n = recvmsg(c->fd, &mh, MSG_PEEK);
 	} while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return n < 0 ? -errno : 0;
-	if (!(mh.msg_flags & MSG_CTRUNC))
-		return msg_take(c, n);
 
 	c->rx_tail = n;
 	first = msg_size(c);
 	c->rx_tail = 0;
+	c->more = n > first;
+	if (!(mh.msg_flags & MSG_CTRUNC))
+		return msg_take(c, n);
 	if (first < sizeof(struct vfio_user_header))
 		first = sizeof(struct vfio_user_header);
 	return msg_take(c, min(first, (size_t)n));
+}
+
+/* Nothing is buffered: take what waits, as far as its fds are unambiguous. */
+static ssize_t msg_fill(struct msg_conn *c)
+{
+	ssize_t n;
+
+	c->rx_head = 0;
+	c->rx_tail = 0;
+	if (c->more || !c->fd_min)
+		return msg_fill_many(c);
+
+	n = msg_take(c, c->fd_min);
+	c->more = n == c->fd_min;
+	return n;
 }
 
 /* Some of a message is buffered: take more, but not beyond its end. */
@@ -183,6 +211,8 @@ static ssize_t msg_complete(struct msg_conn *c, size_t size)
 /* The fds change hands with the message, not before: a time-out loses none. */
 static void msg_give_fds(struct msg_conn *c, struct msg *m)
 {
+	if (c->rx_head != c->rx_tail)
+		return;
 	memcpy(m->fds, c->fds, c->nr_fds * sizeof(c->fds[0]));
 	m->nr_fds = c->nr_fds;
 	c->nr_fds = 0;
@@ -200,10 +230,8 @@ int msg_recv(struct msg_conn *c, struct msg *m)
 
 		if (have >= hlen) {
 			memcpy(&m->header, c->rx + c->rx_head, hlen);
-			if (size < hlen || size > c->max_size) {
-				msg_give_fds(c, m);
+			if (size < hlen || size > c->max_size)
 				return -EMSGSIZE;
-			}
 			if (have >= size)
 				break;
 		}
@@ -224,10 +252,10 @@ int msg_recv(struct msg_conn *c, struct msg *m)
 			return have ? -ECONNRESET : 0;
 	}
 
-	msg_give_fds(c, m);
 	m->payload = c->rx + c->rx_head + hlen;
 	m->len = m->header.size - hlen;
 	c->rx_head += m->header.size;
+	msg_give_fds(c, m);
 	return 1;
 }
 

@@ -29,6 +29,8 @@ struct msg {
  * struct msg_conn - one end of a vfio-user socket
  * @fd: the socket, owned by the connection
  * @max_size: no message larger than this is received, in bytes
+ * @fd_min: size of the smallest message that can carry fds, 0 if unknown
+ * @more: more than one message may wait
  * @rx: receive buffer of @max_size bytes
  * @rx_head: first byte in @rx that isn't consumed
  * @rx_tail: end of what was received in @rx
@@ -41,6 +43,8 @@ struct msg {
 struct msg_conn {
 	int fd;
 	size_t max_size;
+	size_t fd_min;
+	bool more;
 	uint8_t *rx;
 	size_t rx_head;
 	size_t rx_tail;
@@ -57,10 +61,12 @@ struct msg_conn {
  * @fd: a connected, blocking SOCK_STREAM AF_UNIX socket; the connection owns
  *      it, even if this fails
  * @max_size: largest message in either direction, header included, in bytes
+ * @fd_min: size in bytes, header included, of the smallest message that may
+ *          come with fds; spares a system call for each message. 0 if any may.
  *
  * Return: 0 or -ENOMEM.
  */
-int msg_conn_init(struct msg_conn *c, int fd, size_t max_size);
+int msg_conn_init(struct msg_conn *c, int fd, size_t max_size, size_t fd_min);
 
 /**
  * msg_conn_exit() - close the socket and free the buffers
@@ -77,7 +83,8 @@ void msg_conn_exit(struct msg_conn *c);
  *
  * Return: 1 for a message, 0 when the other side has closed, or
  * -EMSGSIZE: the header in @m says a size that can't be (@m->header is
- *            valid); nothing more can be received,
+ *            valid, its fds are closed with the connection); nothing more can
+ *            be received,
  * -ECONNRESET: the other side closed in the middle of a message,
  * -EMFILE: fds were lost because this process has no room for more,
  * -EAGAIN: the socket's receive time-out ended, nothing is lost,

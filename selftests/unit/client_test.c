@@ -129,7 +129,7 @@ FIXTURE_SETUP(client)
 	self->fds_before = count_fds();
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
 	self->sock = sv[1];
-	ASSERT_EQ(0, msg_conn_init(&self->server, sv[1], 65536));
+	ASSERT_EQ(0, msg_conn_init(&self->server, sv[1], 65536, 0));
 	queue_reply(sv[1], 1, VFIO_USER_VERSION, version_reply,
 		    sizeof(version_reply), 0);
 	ASSERT_EQ(0, vfio_user_connect_fd(sv[0], &quick, &self->c));

@@ -31,6 +31,21 @@ FIXTURE(msg) {
 	int peer;
 };
 
+/* Both ways of receiving: a look first, always or only when more may wait. */
+#define FD_MIN		36
+
+FIXTURE_VARIANT(msg) {
+	size_t fd_min;
+};
+
+FIXTURE_VARIANT_ADD(msg, look) {
+	.fd_min = 0,
+};
+
+FIXTURE_VARIANT_ADD(msg, short) {
+	.fd_min = FD_MIN,
+};
+
 FIXTURE_SETUP(msg)
 {
 	const struct timeval timeout = { .tv_sec = 5 };
@@ -39,7 +54,8 @@ FIXTURE_SETUP(msg)
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv));
 	ASSERT_EQ(0, setsockopt(sv[0], SOL_SOCKET, SO_RCVTIMEO, &timeout,
 				sizeof(timeout)));
-	ASSERT_EQ(0, msg_conn_init(&self->conn, sv[0], MAX_SIZE));
+	ASSERT_EQ(0, msg_conn_init(&self->conn, sv[0], MAX_SIZE,
+				   variant->fd_min));
 	self->peer = sv[1];
 }
 
@@ -178,14 +194,18 @@ TEST_F(msg, rule2_many_messages_in_one_read)
 
 /*
  * Every way of giving fds or none to five messages in a row, each sent by
- * itself, all waiting before the first is received.
+ * itself, all waiting before the first is received. Those that are too small
+ * for fds get none.
  */
 TEST_F(msg, rule2_fds_come_with_their_own_message)
 {
 	const size_t lens[] = { 32, 0, 16, 32, 20 };
-	unsigned int shape, i;
+	unsigned int shape, i, fit = 0;
 	char buf[64];
 	int fds[5];
+
+	for (i = 0; i < 5; i++)
+		fit |= (16 + lens[i] >= variant->fd_min) << i;
 
 	for (i = 0; i < 5; i++)
 		fds[i] = memfd_create("m", MFD_CLOEXEC);
@@ -193,11 +213,11 @@ TEST_F(msg, rule2_fds_come_with_their_own_message)
 		for (i = 0; i < 5; i++)
 			ASSERT_EQ(0, send_fds(self->peer, buf,
 					      put(buf, i, lens[i], i),
-					      &fds[i], shape >> i & 1));
+					      &fds[i], shape >> i & fit >> i & 1));
 		for (i = 0; i < 5; i++) {
 			ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
 			ASSERT_EQ(i, self->m.header.id);
-			ASSERT_EQ(shape >> i & 1, self->m.nr_fds);
+			ASSERT_EQ(shape >> i & fit >> i & 1, self->m.nr_fds);
 			if (self->m.nr_fds)
 				ASSERT_EQ(inode(fds[i]),
 					  inode(self->m.fds[0]));
@@ -217,7 +237,7 @@ TEST_F(msg, rule2_fds_of_a_batch_are_the_first_messages)
 
 	n = put(buf, 1, 4, 0);
 	ASSERT_EQ(n, write(self->peer, buf, n));
-	n = put(buf, 2, 8, 0);
+	n = put(buf, 2, 20, 0);
 	n += put(buf + n, 3, 8, 0);
 	ASSERT_EQ(0, send_fds(self->peer, buf, n, &fd, 1));
 
@@ -230,6 +250,28 @@ TEST_F(msg, rule2_fds_of_a_batch_are_the_first_messages)
 	ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
 	EXPECT_EQ(3, self->m.header.id);
 	EXPECT_EQ(0, self->m.nr_fds);
+	close(fd);
+}
+
+/* A short one and the next one's fds in what is read at first. */
+TEST_F(msg, rule2_fds_behind_a_short_message_are_the_next_ones)
+{
+	int fd = memfd_create("m", MFD_CLOEXEC);
+	char buf[64];
+	size_t n, i;
+
+	for (i = 0; i < 20; i += 4) {
+		n = put(buf, 1, i, 0);
+		ASSERT_EQ(n, write(self->peer, buf, n));
+		ASSERT_EQ(0, send_fds(self->peer, buf, put(buf, 2, 32, 0), &fd,
+				      1));
+		ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
+		EXPECT_EQ(0, self->m.nr_fds);
+		ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
+		EXPECT_EQ(2, self->m.header.id);
+		EXPECT_EQ(1, self->m.nr_fds);
+		msg_close_fds(&self->m);
+	}
 	close(fd);
 }
 
@@ -262,7 +304,7 @@ TEST_F(msg, rule6_fds_of_a_message_that_never_ends_are_closed)
 	struct msg m;
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv));
-	ASSERT_EQ(0, msg_conn_init(&conn, sv[0], MAX_SIZE));
+	ASSERT_EQ(0, msg_conn_init(&conn, sv[0], MAX_SIZE, variant->fd_min));
 	put(buf, 5, 32, 7);
 	fds[0] = fds[1] = fds[2] = sv[1];
 	ASSERT_EQ(0, send_fds(sv[1], buf, 20, fds, 3));
@@ -331,7 +373,7 @@ TEST_F(msg, a_reply_with_an_fd_comes_after_those_before_it)
 	struct msg m;
 	int i;
 
-	ASSERT_EQ(0, msg_conn_init(&peer, dup(self->peer), MAX_SIZE));
+	ASSERT_EQ(0, msg_conn_init(&peer, dup(self->peer), MAX_SIZE, 0));
 	for (i = 0; i < 2; i++) {
 		header = msg_reserve(&self->conn, 0);
 		ASSERT_NE(NULL, header);

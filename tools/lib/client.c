@@ -38,6 +38,9 @@
 #define CLIENT_MAX_XFER		VFIO_USER_DEF_MAX_XFER
 /* Room for the largest fixed payload beside that data, and for VERSION. */
 #define CLIENT_MAX_MSG		(CLIENT_MAX_XFER + 4096)
+/* The smallest reply with an fd: a region's description. */
+#define CLIENT_FD_MIN		(sizeof(struct vfio_user_header) + \
+				 sizeof(struct vfio_user_region_info))
 /* The longest description of a region that is believed, in bytes. */
 #define CLIENT_MAX_REGION_INFO	(64 * 1024)
 /* The most regions or interrupt indexes that a device is believed to have. */
@@ -334,7 +337,7 @@ int vfio_user_connect_fd(int fd, const struct vfio_user_client_opts *opts,
 		ret = -ENOMEM;
 		goto close_socket;
 	}
-	ret = msg_conn_init(&c->conn, fd, CLIENT_MAX_MSG);
+	ret = msg_conn_init(&c->conn, fd, CLIENT_MAX_MSG, CLIENT_FD_MIN);
 	if (ret)
 		goto free_client;
 
