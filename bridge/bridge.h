@@ -373,8 +373,14 @@ void device_drop_retained(struct bridge *b);
 
 /* dma.c */
 
-/** dma_unmap_all() - unmap whatever the session has mapped */
-void dma_unmap_all(struct session *s);
+/**
+ * dma_unmap_all() - unmap whatever the session has mapped
+ * @s: the session; has no maps afterwards
+ *
+ * Return: 0, or the kernel's first error. It isn't known then what the device
+ * can reach until it is closed, and the session is closing.
+ */
+int dma_unmap_all(struct session *s);
 
 /**
  * dma_for_each() - look at each map

@@ -206,10 +206,16 @@ static int dma_unmap_one(struct session *s, struct dma_map *map)
 	return ret;
 }
 
-void dma_unmap_all(struct session *s)
+int dma_unmap_all(struct session *s)
 {
-	while (s->dma.tree)
-		dma_unmap_one(s, *(struct dma_map **)s->dma.tree);
+	int err, ret = 0;
+
+	while (s->dma.tree) {
+		err = dma_unmap_one(s, *(struct dma_map **)s->dma.tree);
+		if (!ret)
+			ret = err;
+	}
+	return ret;
 }
 
 static int dma_unmap_exactly(struct session *s, uint64_t iova, uint64_t size)
@@ -243,7 +249,7 @@ int dma_handle_unmap(struct session *s, struct msg *m)
 	else if (request.address || request.size)
 		ret = -EINVAL;
 	else
-		dma_unmap_all(s);
+		ret = dma_unmap_all(s);
 	if (ret)
 		return ret;
 
