@@ -1,0 +1,531 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The device: an fd from its group, or /dev/vfio/devices/vfioN bound to an
+ * iommufd.
+ *
+ * A device fd is an open file of the directory mem/, so that reading, writing
+ * and mapping it work in any process that gets it. Whoever has the device open
+ * holds that open file's lock, which goes when the last duplicate of the fd and
+ * the last mapping have gone, in whatever process they are: that is how long a
+ * kernel keeps a device open, too. An fd that came from the cdev is marked with
+ * another lock, because the kernel answers differently.
+ */
+#include <limits.h>
+#include <linux/vfio.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+#include "vfio/iommufd_abi.h"
+
+/* Of struct vfio_pci_hot_reset_info, with iommufd, since Linux 6.5. */
+#define HOT_RESET_DEV_ID	(1u << 0)
+#define HOT_RESET_OWNED		(1u << 1)
+#define HOT_RESET_ID_OWNED	0
+#define HOT_RESET_ID_NOT_OWNED	UINT32_MAX
+
+static struct device *orphans;
+
+static const struct fake_config *config(void)
+{
+	return &fake_control()->config;
+}
+
+static int memory_open(void)
+{
+	char path[PATH_MAX], node[80];
+	int fd;
+
+	snprintf(node, sizeof(node), "mem/%s", config()->name);
+	fd = raw_openat(AT_FDCWD, fake_path(path, node), O_RDWR | O_CLOEXEC,
+			0);
+	return fd < 0 ? -errno : fd;
+}
+
+int device_open_memory(const struct stat *st)
+{
+	struct stat own;
+	int fd;
+
+	if (st->st_size != (off_t)config()->nr_regions << FAKE_REGION_SHIFT)
+		return -ENOENT;
+	fd = memory_open();
+	if (fd < 0 || (!fstat(fd, &own) && own.st_dev == st->st_dev &&
+		       own.st_ino == st->st_ino))
+		return fd;
+	raw_close(fd);
+	return -ENOENT;
+}
+
+/* Is the device open anywhere? And if so, did that begin with the cdev? */
+static bool memory_locked(bool *cdev)
+{
+	struct flock mark = { .l_type = F_WRLCK, .l_len = 1 };
+	int fd = memory_open();
+	bool locked;
+
+	if (fd < 0)
+		return false;
+	locked = raw_flock(fd);
+	raw_fcntl(fd, F_OFD_GETLK, (unsigned long)&mark);
+	*cdev = mark.l_type != F_UNLCK;
+	raw_close(fd);
+	return locked;
+}
+
+static void device_free(struct device *dev)
+{
+	if (dev->bound)
+		irq_exit();
+	if (dev->ioas)
+		iommufd_detach(dev->ioas);
+	if (dev->iommufd)
+		file_put(dev->iommufd);
+	if (dev->group)
+		group_use(dev->group, false);
+	free(dev);
+}
+
+/* Close those for good that nobody else holds any more. */
+static void orphans_reap(void)
+{
+	struct device *dev;
+	bool cdev;
+
+	if (!orphans || memory_locked(&cdev))
+		return;
+	while ((dev = orphans)) {
+		orphans = dev->next;
+		fake_control()->orphans--;
+		device_free(dev);
+	}
+}
+
+bool device_held(void)
+{
+	bool cdev;
+
+	orphans_reap();
+	return memory_locked(&cdev);
+}
+
+static void device_release(struct fake_file *file)
+{
+	struct device *dev = container_of(file, struct device, file);
+	bool cdev;
+
+	if (!dev->bound || !memory_locked(&cdev)) {
+		device_free(dev);
+		return;
+	}
+	dev->next = orphans;
+	orphans = dev;
+	fake_control()->orphans++;
+}
+
+static void device_enable(struct device *dev, int fd)
+{
+	dev->bound = true;
+	fake_control()->enables++;
+	model_reset(fd, true);
+	irq_init();
+}
+
+static long device_check_iommufd(const struct abi_device_bind_iommufd *bind,
+				 struct fake_file **iommufd)
+{
+	if (raw_fcntl(bind->iommufd, F_GETFD, 0) < 0)
+		return -EBADF;
+	*iommufd = file_of(bind->iommufd, FAKE_IOMMUFD);
+	return *iommufd ? 0 : -EBADFD;
+}
+
+static long device_bind(struct device *dev, int fd,
+			struct abi_device_bind_iommufd *bind)
+{
+	struct flock mark = { .l_type = F_WRLCK, .l_len = 1 };
+	struct fake_file *iommufd;
+	bool held, cdev;
+	long ret;
+
+	if (bind->argsz < sizeof(*bind) || bind->flags || bind->iommufd < 0 ||
+	    dev->group)
+		return -EINVAL;
+	orphans_reap();
+	held = memory_locked(&cdev);
+	if (group_is_open() || (held && !cdev))
+		return -EBUSY;
+	if (dev->bound)
+		return -EINVAL;
+	ret = device_check_iommufd(bind, &iommufd);
+	if (ret)
+		return ret;
+	if (held || raw_flock(fd))
+		return -EINVAL;
+	if (config()->not_viable) {
+		syscall(SYS_flock, fd, LOCK_UN);
+		return -EPERM;
+	}
+
+	raw_fcntl(fd, F_OFD_SETLK, (unsigned long)&mark);
+	file_get(iommufd);
+	dev->iommufd = iommufd;
+	dev->id = iommufd_new_id(iommufd);
+	bind->out_devid = dev->id;
+	device_enable(dev, fd);
+	return 0;
+}
+
+static long device_attach(struct device *dev,
+			  struct abi_device_attach_iommufd_pt *attach)
+{
+	struct ioas *ioas;
+
+	if (attach->argsz < sizeof(*attach) || attach->flags)
+		return -EINVAL;
+	if (!dev->iommufd)
+		return -ENOTTY;
+	ioas = iommufd_attach(dev->iommufd, attach->pt_id);
+	if (!ioas)
+		return -ENOENT;
+	if (dev->ioas)
+		iommufd_detach(dev->ioas);
+	dev->ioas = ioas;
+
+	/* The kernel makes a page table for it, and says its number. */
+	if (!config()->mdev)
+		attach->pt_id = iommufd_new_id(dev->iommufd);
+	return 0;
+}
+
+static long device_detach(struct device *dev,
+			  const struct abi_device_detach_iommufd_pt *detach)
+{
+	if (detach->argsz < sizeof(*detach) || detach->flags)
+		return -EINVAL;
+	if (!dev->iommufd)
+		return -ENOTTY;
+	if (dev->ioas)
+		iommufd_detach(dev->ioas);
+	dev->ioas = NULL;
+	return 0;
+}
+
+static long device_info(struct vfio_device_info *info)
+{
+	const size_t with_caps = offsetof(struct vfio_device_info, cap_offset) +
+				 sizeof(info->cap_offset);
+
+	if (info->argsz < offsetof(struct vfio_device_info, cap_offset))
+		return -EINVAL;
+	info->flags = config()->device_flags;
+	if (config()->flr)
+		info->flags |= VFIO_DEVICE_FLAGS_RESET;
+	info->num_regions = config()->nr_regions;
+	info->num_irqs = config()->nr_irqs;
+	if (info->argsz >= with_caps)
+		info->cap_offset = 0;
+	return 0;
+}
+
+static void region_caps(const struct fake_region *region, struct chain *chain)
+{
+	struct vfio_region_info_cap_sparse_mmap *sparse;
+	struct vfio_region_info_cap_type *type;
+	uint32_t i;
+
+	if (region->has_type) {
+		type = chain_add(chain, VFIO_REGION_INFO_CAP_TYPE,
+				 sizeof(*type));
+		type->type = region->type;
+		type->subtype = region->subtype;
+	}
+	if (region->has_sparse) {
+		sparse = chain_add(chain, VFIO_REGION_INFO_CAP_SPARSE_MMAP,
+				   sizeof(*sparse) + region->nr_sparse *
+				   sizeof(sparse->areas[0]));
+		sparse->nr_areas = region->nr_sparse;
+		for (i = 0; i < region->nr_sparse; i++) {
+			sparse->areas[i].offset = region->sparse[i].offset;
+			sparse->areas[i].size = region->sparse[i].size;
+		}
+	}
+	if (region->msix_mappable)
+		chain_add(chain, VFIO_REGION_INFO_CAP_MSIX_MAPPABLE,
+			  sizeof(struct vfio_info_cap_header));
+}
+
+static long device_region_info(struct vfio_region_info *info)
+{
+	struct chain chain = { .base = sizeof(*info) };
+	const struct fake_region *region;
+
+	if (info->argsz < sizeof(*info))
+		return -EINVAL;
+	if (info->index >= config()->nr_regions)
+		return -EINVAL;
+	region = &config()->regions[info->index];
+	if (region->absent)
+		return -EINVAL;
+
+	info->flags = region->flags;
+	info->size = region->size;
+	info->offset = (uint64_t)info->index << FAKE_REGION_SHIFT;
+	region_caps(region, &chain);
+	if (chain_put(&chain, info, &info->argsz, &info->cap_offset))
+		info->flags |= VFIO_REGION_INFO_FLAG_CAPS;
+	return 0;
+}
+
+static long device_reset(int fd)
+{
+	if (!config()->flr)
+		return -EINVAL;
+	model_reset(fd, false);
+	fake_control()->resets++;
+	return 0;
+}
+
+static long bus_check(const struct device *dev)
+{
+	if (config()->mdev)
+		return -ENOTTY;
+	return config()->bus_reset ? 0 : -ENODEV;
+}
+
+static bool other_owned(const struct device *dev, uint32_t i)
+{
+	const struct fake_other *other = &config()->others[i];
+
+	return dev->group ? other->group == config()->group : other->owned;
+}
+
+static bool bus_owned(const struct device *dev)
+{
+	uint32_t i;
+
+	for (i = 0; i < config()->nr_others; i++) {
+		if (!other_owned(dev, i))
+			return false;
+	}
+	return true;
+}
+
+static long device_bus_info(const struct device *dev,
+			    struct vfio_pci_hot_reset_info *info)
+{
+	struct vfio_pci_dependent_device *entry = info->devices;
+	unsigned int segment = 0, bus = 0, slot = 0, function = 0;
+	uint32_t i, nr = 1 + config()->nr_others;
+
+	if (info->argsz < sizeof(*info))
+		return -EINVAL;
+	info->flags = 0;
+	info->count = nr;
+	if (info->argsz < sizeof(*info) + nr * sizeof(*entry))
+		return -ENOSPC;
+
+	if (sscanf(config()->name, "%x:%x:%x.%x", &segment, &bus, &slot,
+		   &function) != 4)
+		return -ENODEV;
+	*entry++ = (struct vfio_pci_dependent_device){
+		.group_id = dev->group ? config()->group : dev->id,
+		.segment = segment,
+		.bus = bus,
+		.devfn = slot << 3 | function,
+	};
+	for (i = 0; i < config()->nr_others; i++) {
+		const struct fake_other *other = &config()->others[i];
+
+		*entry++ = (struct vfio_pci_dependent_device){
+			.group_id = dev->group ? other->group :
+				    other->owned ? HOT_RESET_ID_OWNED :
+						   HOT_RESET_ID_NOT_OWNED,
+			.segment = other->segment,
+			.bus = other->bus,
+			.devfn = other->devfn,
+		};
+	}
+	if (!dev->group)
+		info->flags = HOT_RESET_DEV_ID |
+			      (bus_owned(dev) ? HOT_RESET_OWNED : 0);
+	return 0;
+}
+
+static long device_bus_check_fds(const struct vfio_pci_hot_reset *reset)
+{
+	uint32_t i;
+
+	if (!reset->count || reset->count > 1 + config()->nr_others)
+		return -EINVAL;
+	for (i = 0; i < reset->count; i++) {
+		if (raw_fcntl(reset->group_fds[i], F_GETFD, 0) < 0)
+			return -EBADF;
+		if (!file_of(reset->group_fds[i], FAKE_GROUP))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static long device_bus_reset(const struct device *dev, int fd,
+			     const struct vfio_pci_hot_reset *reset)
+{
+	long ret;
+
+	if (reset->argsz < sizeof(*reset) || reset->flags)
+		return -EINVAL;
+	if (!dev->group && reset->count)
+		return -EINVAL;
+	ret = dev->group ? device_bus_check_fds(reset) : 0;
+	if (ret)
+		return ret;
+	if (!bus_owned(dev))
+		return -EINVAL;
+	model_reset(fd, false);
+	fake_control()->hot_resets++;
+	return 0;
+}
+
+/* The checks that come before those of a feature; a feature is a case here. */
+static long device_feature(const struct vfio_device_feature *feature)
+{
+	const uint32_t ops = VFIO_DEVICE_FEATURE_PROBE |
+			     VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SET;
+
+	if (feature->argsz < sizeof(*feature))
+		return -EINVAL;
+	if (feature->flags & ~(VFIO_DEVICE_FEATURE_MASK | ops))
+		return -EINVAL;
+	if (!(feature->flags & VFIO_DEVICE_FEATURE_PROBE) &&
+	    (feature->flags & VFIO_DEVICE_FEATURE_SET) &&
+	    (feature->flags & VFIO_DEVICE_FEATURE_GET))
+		return -EINVAL;
+
+	switch (feature->flags & VFIO_DEVICE_FEATURE_MASK) {
+	default:
+		return -ENOTTY;
+	}
+}
+
+static long device_bound_ioctl(struct device *dev, int fd,
+			       unsigned long request, void *arg)
+{
+	switch (request) {
+	case ABI_DEVICE_ATTACH_IOMMUFD_PT:
+		return device_attach(dev, arg);
+	case ABI_DEVICE_DETACH_IOMMUFD_PT:
+		return device_detach(dev, arg);
+	case VFIO_DEVICE_GET_INFO:
+		return device_info(arg);
+	case VFIO_DEVICE_GET_REGION_INFO:
+		return device_region_info(arg);
+	case VFIO_DEVICE_GET_IRQ_INFO:
+		return irq_info(arg);
+	case VFIO_DEVICE_SET_IRQS:
+		return irq_set(arg);
+	case VFIO_DEVICE_RESET:
+		return device_reset(fd);
+	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
+		return bus_check(dev) ?: device_bus_info(dev, arg);
+	case VFIO_DEVICE_PCI_HOT_RESET:
+		return bus_check(dev) ?: device_bus_reset(dev, fd, arg);
+	case VFIO_DEVICE_FEATURE:
+		return device_feature(arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static long device_ioctl(struct fake_file *file, int fd, unsigned long request,
+			 void *arg)
+{
+	struct device *dev = container_of(file, struct device, file);
+
+	if (request == ABI_DEVICE_BIND_IOMMUFD)
+		return device_bind(dev, fd, arg);
+	if (!dev->bound)
+		return -EINVAL;
+	return device_bound_ioctl(dev, fd, request, arg);
+}
+
+static const struct fake_ops device_ops = {
+	.kind = FAKE_DEVICE,
+	.ioctl = device_ioctl,
+	.release = device_release,
+};
+
+static struct device *device_new(void)
+{
+	struct device *dev = calloc(1, sizeof(*dev));
+
+	if (dev)
+		dev->file = (struct fake_file){ &device_ops, 1 };
+	return dev;
+}
+
+int device_open_cdev(int marker)
+{
+	int fd = memory_open();
+	struct device *dev;
+
+	/* The marker has shown that the node exists and may be opened. */
+	raw_close(marker);
+	if (fd < 0)
+		return fd;
+	dev = device_new();
+	if (!dev) {
+		raw_close(fd);
+		return -ENOMEM;
+	}
+	return file_install(fd, &dev->file);
+}
+
+int device_get_fd(struct fake_file *group)
+{
+	struct device *dev;
+	int fd, err;
+
+	fd = memory_open();
+	if (fd < 0)
+		return fd;
+	err = -EBUSY;
+	if (raw_flock(fd))
+		goto close;
+	err = -ENOMEM;
+	dev = device_new();
+	if (!dev)
+		goto close;
+
+	group_use(group, true);
+	dev->group = group;
+	device_enable(dev, fd);
+	return file_install(fd, &dev->file);
+
+close:
+	raw_close(fd);
+	return err;
+}
+
+struct dma_space *device_space(const struct device *dev)
+{
+	if (dev->group)
+		return container_space(group_container(dev->group));
+	return dev->ioas ? ioas_space(dev->ioas) : NULL;
+}
+
+int device_mmap(const struct device *dev, uint64_t offset, size_t len)
+{
+	uint64_t index = offset >> FAKE_REGION_SHIFT;
+	const struct fake_region *region;
+	uint64_t size;
+
+	if (!dev->bound || index >= config()->nr_regions)
+		return -EINVAL;
+	region = &config()->regions[index];
+	if (region->absent || !(region->flags & VFIO_REGION_INFO_FLAG_MMAP))
+		return -EINVAL;
+	size = (region->size + FAKE_PAGE_SIZE - 1) & ~(FAKE_PAGE_SIZE - 1);
+	offset &= (1ull << FAKE_REGION_SHIFT) - 1;
+	return range_within(offset, len, size) ? 0 : -EINVAL;
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How an interrupt gets to whoever waits for it. This file is linked into the
+ * daemon, whose device model raises interrupts, and into the tests, which raise
+ * them from outside: no thread of the fake's runs in the daemon, since that
+ * would change what the daemon may do (unshare(2), for one).
+ *
+ * The eventfds are the daemon's; a test borrows one with pidfd_getfd(2) for
+ * each signal.
+ */
+#include <errno.h>
+#include <linux/vfio.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fake.h"
+#include "util.h"
+
+void fake_irq_lock(struct fake_control *control)
+{
+	if (pthread_mutex_lock(&control->irq.lock) == EOWNERDEAD)
+		pthread_mutex_consistent(&control->irq.lock);
+}
+
+void fake_irq_unlock(struct fake_control *control)
+{
+	pthread_mutex_unlock(&control->irq.lock);
+}
+
+/* An fd of this process's for one of the daemon's; put with irq_put_fd(). */
+static int irq_get_fd(const struct fake_irq *irq, int fd)
+{
+	int pidfd, ret;
+
+	if (irq->pid == getpid())
+		return fd;
+
+	pidfd = syscall(SYS_pidfd_open, irq->pid, 0);
+	if (pidfd < 0)
+		return -errno;
+	ret = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	if (ret < 0)
+		ret = -errno;
+	syscall(SYS_close, pidfd);
+	return ret;
+}
+
+static void irq_put_fd(const struct fake_irq *irq, int fd)
+{
+	if (irq->pid != getpid())
+		syscall(SYS_close, fd);
+}
+
+static int irq_signal(struct fake_irq *irq, int target)
+{
+	const uint64_t one = 1;
+	ssize_t n;
+	int fd;
+
+	if (target < 0)
+		return 0;
+	fd = irq_get_fd(irq, target);
+	if (fd < 0)
+		return fd;
+
+	n = syscall(SYS_write, fd, &one, sizeof(one));
+	irq_put_fd(irq, fd);
+	if (n != sizeof(one))
+		return -EIO;
+	irq->sent++;
+	return 1;
+}
+
+static int intx_poll(struct fake_irq *irq)
+{
+	struct timespec now = { 0 };
+	uint64_t count;
+	struct pollfd wait = { .events = POLLIN };
+	int fd;
+
+	if (irq->index != VFIO_PCI_INTX_IRQ_INDEX || irq->unmask < 0)
+		return 0;
+	fd = irq_get_fd(irq, irq->unmask);
+	if (fd < 0)
+		return fd;
+
+	wait.fd = fd;
+	if (syscall(SYS_ppoll, &wait, 1, &now, NULL, 0) == 1 &&
+	    syscall(SYS_read, fd, &count, sizeof(count)) == sizeof(count))
+		irq->masked = false;
+	irq_put_fd(irq, fd);
+	return 0;
+}
+
+static int intx_deliver(struct fake_irq *irq)
+{
+	if (irq->masked || !irq->pending)
+		return 0;
+	irq->masked = true;
+	irq->pending = false;
+	return irq_signal(irq, irq->fd[0]);
+}
+
+static int irq_raise(struct fake_irq *irq, uint32_t index, uint32_t vector)
+{
+	int ret;
+
+	if (index == VFIO_PCI_ERR_IRQ_INDEX || index == VFIO_PCI_REQ_IRQ_INDEX)
+		return vector ? -EINVAL : irq_signal(irq, irq->single[index]);
+	if (index != irq->index || vector >= irq->nr)
+		return 0;
+	if (index != VFIO_PCI_INTX_IRQ_INDEX)
+		return irq_signal(irq, irq->fd[vector]);
+
+	ret = intx_poll(irq);
+	if (ret)
+		return ret;
+	irq->pending = true;
+	return intx_deliver(irq);
+}
+
+int fake_irq_raise(struct fake_control *control, uint32_t index,
+		   uint32_t vector)
+{
+	int ret;
+
+	fake_irq_lock(control);
+	ret = irq_raise(&control->irq, index, vector);
+	fake_irq_unlock(control);
+	return ret;
+}
+
+int fake_irq_poll(struct fake_control *control)
+{
+	int ret;
+
+	fake_irq_lock(control);
+	ret = intx_poll(&control->irq);
+	if (!ret)
+		ret = intx_deliver(&control->irq);
+	fake_irq_unlock(control);
+	return ret;
+}
