@@ -74,7 +74,7 @@ void fake_config_default(struct fake_config *config)
 				1
 			},
 		},
-		.pgsizes = ~0xfffull,
+		.pgsizes = 0x40201000,
 		.nr_ranges = 2,
 		.ranges = {
 			{ 0, 0xfedfffff },

@@ -370,6 +370,16 @@ int fake_irq_raise(struct fake_control *control, uint32_t index,
 int fake_irq_poll(struct fake_control *control);
 
 /**
+ * fake_eventfd_signal() - add 1 to an eventfd, as a kernel does
+ * @fd: an eventfd of this process
+ *
+ * Never waits: one that is full stays full.
+ *
+ * Return: 0, or -EIO if it isn't an eventfd.
+ */
+int fake_eventfd_signal(int fd);
+
+/**
  * fake_irq_lock() - take the lock of the interrupt state
  * @control: the shared page
  *

@@ -12,7 +12,7 @@
  */
 #undef _FORTIFY_SOURCE
 
-#include <linux/vfio.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -237,12 +237,24 @@ ssize_t pwrite(int fd, const void *buf, size_t count, off_t pos)
 ssize_t pwrite64(int fd, const void *buf, size_t count, off64_t pos)
 	__attribute__((alias("pwrite")));
 
+/* As the C library's read(2) and write(2), these can be cancelled. */
+static ssize_t cancellable(long call, int fd, const void *buf, size_t count)
+{
+	ssize_t ret;
+	int type;
+
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, &type);
+	ret = syscall(call, fd, buf, count);
+	pthread_setcanceltype(type, NULL);
+	return ret;
+}
+
 ssize_t read(int fd, void *buf, size_t count)
 {
 	ssize_t ret;
 
 	if (!file_any(fd))
-		return syscall(SYS_read, fd, buf, count);
+		return cancellable(SYS_read, fd, buf, count);
 	ret = file_read(fd, buf, count, lseek(fd, 0, SEEK_CUR));
 	if (ret > 0)
 		lseek(fd, ret, SEEK_CUR);
@@ -254,7 +266,7 @@ ssize_t write(int fd, const void *buf, size_t count)
 	ssize_t ret;
 
 	if (!file_any(fd))
-		return syscall(SYS_write, fd, buf, count);
+		return cancellable(SYS_write, fd, buf, count);
 	ret = file_write(fd, buf, count, lseek(fd, 0, SEEK_CUR));
 	if (ret > 0)
 		lseek(fd, ret, SEEK_CUR);

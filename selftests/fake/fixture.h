@@ -32,7 +32,7 @@ struct fake_root {
  * @config: filled in: 0000:01:00.0, group 7, both ways in, function-level
  *          reset; BAR0 with the registers, BAR2 with a sparse capability and
  *          the MSI-X table, BAR4 with I/O ports, a ROM, no VGA; INTx, 4 MSI,
- *          16 MSI-X, ERR, REQ; pages of 4 KiB, two IOVA ranges around the
+ *          16 MSI-X, ERR, REQ; pages of 4 KiB and up, two IOVA ranges around the
  *          interrupt window, 65535 maps
  */
 void fake_config_default(struct fake_config *config);

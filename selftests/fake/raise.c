@@ -53,11 +53,29 @@ static void irq_put_fd(const struct fake_irq *irq, int fd)
 		syscall(SYS_close, fd);
 }
 
-static int irq_signal(struct fake_irq *irq, int target)
+/* Is one of @events there now? */
+static bool fd_is_ready(int fd, short events)
+{
+	struct pollfd wait = { .fd = fd, .events = events };
+	struct timespec now = { 0 };
+
+	return syscall(SYS_ppoll, &wait, 1, &now, NULL, 0) == 1 &&
+	       wait.revents & events;
+}
+
+int fake_eventfd_signal(int fd)
 {
 	const uint64_t one = 1;
-	ssize_t n;
-	int fd;
+
+	if (!fd_is_ready(fd, POLLOUT))
+		return 0;
+	return syscall(SYS_write, fd, &one, sizeof(one)) == sizeof(one) ?
+	       0 : -EIO;
+}
+
+static int irq_signal(struct fake_irq *irq, int target)
+{
+	int fd, ret;
 
 	if (target < 0)
 		return 0;
@@ -65,19 +83,17 @@ static int irq_signal(struct fake_irq *irq, int target)
 	if (fd < 0)
 		return fd;
 
-	n = syscall(SYS_write, fd, &one, sizeof(one));
+	ret = fake_eventfd_signal(fd);
 	irq_put_fd(irq, fd);
-	if (n != sizeof(one))
-		return -EIO;
+	if (ret)
+		return ret;
 	irq->sent++;
 	return 1;
 }
 
 static int intx_poll(struct fake_irq *irq)
 {
-	struct timespec now = { 0 };
 	uint64_t count;
-	struct pollfd wait = { .events = POLLIN };
 	int fd;
 
 	if (irq->index != VFIO_PCI_INTX_IRQ_INDEX || irq->unmask < 0)
@@ -86,8 +102,7 @@ static int intx_poll(struct fake_irq *irq)
 	if (fd < 0)
 		return fd;
 
-	wait.fd = fd;
-	if (syscall(SYS_ppoll, &wait, 1, &now, NULL, 0) == 1 &&
+	if (fd_is_ready(fd, POLLIN) &&
 	    syscall(SYS_read, fd, &count, sizeof(count)) == sizeof(count))
 		irq->masked = false;
 	irq_put_fd(irq, fd);
