@@ -35,6 +35,25 @@ enum bridge_exit {
 /* How long a client may take to begin, or to read a reply, in seconds. */
 #define BRIDGE_CLIENT_TIMEOUT	10
 
+/* Doorbells that an operator can name. */
+#define MAX_DOORBELLS		16
+
+/**
+ * struct doorbell - a register that the kernel writes when an eventfd fires
+ * @region: region index
+ * @offset: in the region, in bytes
+ * @width: of the write, 1, 2, 4 or 8 bytes
+ * @match: only stores of @data to the register fire it
+ * @data: what is written to it
+ */
+struct doorbell {
+	uint32_t region;
+	uint64_t offset;
+	uint32_t width;
+	bool match;
+	uint64_t data;
+};
+
 /* What becomes of the device when its client goes. */
 enum on_disconnect {
 	ON_DISCONNECT_RESET,
@@ -52,6 +71,8 @@ enum on_disconnect {
  * @mmap: clients may map regions
  * @on_disconnect: what becomes of the device
  * @unsafe_noiommu: export a device that no IOMMU confines
+ * @nr_doorbells: entries of @doorbells in use
+ * @doorbells: offered with GET_REGION_IO_FDS
  * @verbose: log every message
  */
 struct options {
@@ -63,6 +84,8 @@ struct options {
 	bool mmap;
 	enum on_disconnect on_disconnect;
 	bool unsafe_noiommu;
+	unsigned int nr_doorbells;
+	struct doorbell doorbells[MAX_DOORBELLS];
 	bool verbose;
 };
 
@@ -150,6 +173,8 @@ struct bridge;
  * @dma: what is mapped
  * @irqs: by interrupt index
  * @watch: ERR and REQ
+ * @doorbells: eventfds of the options' doorbells, -1 where none is yet
+ * @migration: fd of the migration stream, or -1
  */
 struct session {
 	struct bridge *bridge;
@@ -167,6 +192,8 @@ struct session {
 	struct dma_space dma;
 	struct irq_vectors irqs[VFIO_MAX_IRQS];
 	struct watch watch;
+	int doorbells[MAX_DOORBELLS];
+	int migration;
 };
 
 /**
@@ -322,6 +349,10 @@ void *session_reply(struct session *s, const struct msg *m, size_t len);
 int session_reply_send(struct session *s, const struct msg *m, size_t len,
 		       int fd);
 
+/** session_reply_send_fds() - as session_reply_send(), with @nr_fds of @fds */
+int session_reply_send_fds(struct session *s, const struct msg *m, size_t len,
+			   const int *fds, unsigned int nr_fds);
+
 /*
  * Command handlers. Each is called with a message whose payload has at least
  * the command table's length and whose fds are at most the table's number; it
@@ -336,6 +367,11 @@ int device_handle_reset(struct session *s, struct msg *m);
 int region_handle_info(struct session *s, struct msg *m);
 int region_handle_read(struct session *s, struct msg *m);
 int region_handle_write(struct session *s, struct msg *m);
+int region_handle_write_multi(struct session *s, struct msg *m);
+int ioeventfd_handle(struct session *s, struct msg *m);
+int feature_handle(struct session *s, struct msg *m);
+int migration_handle_read(struct session *s, struct msg *m);
+int migration_handle_write(struct session *s, struct msg *m);
 int irq_handle_info(struct session *s, struct msg *m);
 int irq_handle_set(struct session *s, struct msg *m);
 
@@ -396,6 +432,31 @@ void dma_for_each(const struct dma_space *dma,
 
 /** irq_forget_all() - close the eventfds that are kept; the index is off */
 void irq_forget_all(struct session *s);
+
+/* ioeventfd.c */
+
+/** ioeventfd_close_all() - take all doorbells from the kernel and close them */
+void ioeventfd_close_all(struct session *s);
+
+/* migration.c */
+
+/**
+ * migration_get_state() - the device's migration state
+ * @s: the session
+ * @state: enum vfio_user_device_state
+ *
+ * Return: 0 or what the kernel says.
+ */
+int migration_get_state(struct session *s, uint32_t *state);
+
+/**
+ * migration_set_state() - take the device to a migration state
+ * @s: the session; its stream is the state's afterwards
+ * @state: enum vfio_user_device_state
+ *
+ * Return: 0 or what the kernel says.
+ */
+int migration_set_state(struct session *s, uint32_t state);
 
 /* watch.c */
 

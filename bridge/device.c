@@ -121,6 +121,27 @@ void device_drop_retained(struct bridge *b)
 	b->retained = NULL;
 }
 
+/* Are the doorbells that the operator named inside the device's regions? */
+static int device_check_doorbells(const struct bridge *b,
+				  const struct vfio_device *dev)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->opts->nr_doorbells; i++) {
+		const struct doorbell *d = &b->opts->doorbells[i];
+
+		if (d->region < dev->nr_regions &&
+		    range_within(d->offset, d->width,
+				 dev->regions[d->region].size))
+			continue;
+		log_err("%s: --ioeventfd: region %u has no %u bytes at %#llx; 'vfio-user info' lists the regions",
+			b->device.name, d->region, d->width,
+			(unsigned long long)d->offset);
+		return -ERANGE;
+	}
+	return 0;
+}
+
 int device_check(struct bridge *b)
 {
 	const char *name = b->device.name;
@@ -143,8 +164,9 @@ int device_check(struct bridge *b)
 			why.text[0] ? why.text : strerrordesc_np(-ret));
 		return ret;
 	}
+	ret = device_check_doorbells(b, &dev);
 	vfio_device_close(&dev);
-	return 0;
+	return ret;
 }
 
 int device_handle_info(struct session *s, struct msg *m)

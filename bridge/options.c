@@ -25,6 +25,7 @@ enum {
 	OPT_MMAP,
 	OPT_ON_DISCONNECT,
 	OPT_UNSAFE_NOIOMMU,
+	OPT_IOEVENTFD,
 	OPT_PRINT_CAPABILITIES,
 };
 
@@ -37,6 +38,7 @@ static const struct option options_long[] = {
 	{ "mmap",		required_argument, NULL, OPT_MMAP },
 	{ "on-disconnect",	required_argument, NULL, OPT_ON_DISCONNECT },
 	{ "unsafe-noiommu",	no_argument,	   NULL, OPT_UNSAFE_NOIOMMU },
+	{ "ioeventfd",		required_argument, NULL, OPT_IOEVENTFD },
 	{ "print-capabilities",	no_argument,	   NULL, OPT_PRINT_CAPABILITIES },
 	{ "verbose",		no_argument,	   NULL, 'v' },
 	{ "help",		no_argument,	   NULL, 'h' },
@@ -58,6 +60,9 @@ static const char options_help[] =
 "                          when a client goes: close and reset the device, keep\n"
 "                          it open for the same user, or end (reset)\n"
 "  --unsafe-noiommu        export a device that no IOMMU confines\n"
+"  --ioeventfd=REGION:OFFSET:WIDTH[:DATA]\n"
+"                          offer a doorbell as an eventfd: WIDTH (1, 2, 4, 8) bytes\n"
+"                          of DATA (0) are written when it fires; may be repeated\n"
 "  --print-capabilities    print what this backend can do, as JSON\n"
 "  -v, --verbose           log every command\n"
 "  -h, --help              this text\n"
@@ -68,7 +73,7 @@ static const char options_help[] =
 static const char options_capabilities[] =
 "{\n"
 "  \"type\": \"vfio-user\",\n"
-"  \"features\": [\"mmap\", \"on-disconnect\", \"monitor\"]\n"
+"  \"features\": [\"mmap\", \"ioeventfd\", \"on-disconnect\", \"monitor\"]\n"
 "}\n";
 
 static int options_choice(const char *name, const char *value,
@@ -96,6 +101,44 @@ static int options_fd(const char *value)
 		return -1;
 	}
 	return fd;
+}
+
+/* REGION:OFFSET:WIDTH[:DATA], in C's number formats. */
+static bool options_parse_doorbell(const char *value, struct doorbell *d)
+{
+	unsigned long long offset, width, data = 0;
+	unsigned int region;
+	char colon;
+	int end = 0;
+	int n;
+
+	if (strchr(value, '-'))
+		return false;
+	n = sscanf(value, "%u:%lli:%lli%n%c%lli%n", &region, &offset, &width,
+		   &end, &colon, &data, &end);
+	if ((n != 3 && (n != 5 || colon != ':')) || value[end])
+		return false;
+	*d = (struct doorbell){ region, offset, width, n == 5, data };
+	return region < VFIO_MAX_REGIONS && width && width <= 8 &&
+	       !(width & (width - 1)) && !(offset & (width - 1)) &&
+	       (width == 8 || !(data >> (8 * width)));
+}
+
+static int options_doorbell(struct options *opts, const char *value)
+{
+	if (opts->nr_doorbells == MAX_DOORBELLS) {
+		log_err("--ioeventfd=%s: %d is the most there can be", value,
+			MAX_DOORBELLS);
+		return -1;
+	}
+	if (!options_parse_doorbell(value,
+				    &opts->doorbells[opts->nr_doorbells])) {
+		log_err("--ioeventfd=%s: give REGION:OFFSET:WIDTH[:DATA], for instance 0:0x1000:4, WIDTH 1, 2, 4 or 8, OFFSET a multiple of it, DATA no wider",
+			value);
+		return -1;
+	}
+	opts->nr_doorbells++;
+	return 0;
 }
 
 /* Sets one option; false if its value is wrong, which has been reported. */
@@ -134,6 +177,9 @@ static bool options_set(struct options *opts, int opt, const char *value)
 		break;
 	case OPT_UNSAFE_NOIOMMU:
 		opts->unsafe_noiommu = true;
+		break;
+	case OPT_IOEVENTFD:
+		n = options_doorbell(opts, value);
 		break;
 	case 'v':
 		opts->verbose = true;

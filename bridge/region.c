@@ -201,3 +201,41 @@ int region_handle_write(struct session *s, struct msg *m)
 	reply->count = n;
 	return session_reply_send(s, m, sizeof(*reply), -1);
 }
+
+/* One of several; true if all of it has been written. */
+static bool region_write_one(struct session *s,
+			     const struct vfio_user_write_one *one)
+{
+	const struct vfio_user_region_access access = {
+		.offset = one->offset,
+		.region = one->region,
+		.count = one->count,
+	};
+
+	if (one->count > sizeof(one->data) ||
+	    region_check(s, VFIO_REGION_INFO_FLAG_WRITE, &access))
+		return false;
+	return vfio_region_write(&s->dev, one->region, one->offset, one->data,
+				 one->count) == one->count;
+}
+
+int region_handle_write_multi(struct session *s, struct msg *m)
+{
+	const struct vfio_user_write_multi *request = m->payload;
+	struct vfio_user_write_multi *reply;
+	uint64_t i;
+
+	if (request->wr_cnt >
+	    (m->len - sizeof(*request)) / sizeof(request->wrs[0]))
+		return -EINVAL;
+	reply = session_reply(s, m, sizeof(*reply));
+	if (!reply)
+		return 0;
+
+	for (i = 0; i < request->wr_cnt; i++) {
+		if (!region_write_one(s, &request->wrs[i]))
+			break;
+	}
+	reply->wr_cnt = i;
+	return session_reply_send(s, m, sizeof(*reply), -1);
+}

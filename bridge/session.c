@@ -66,6 +66,10 @@ static const struct command commands[VFIO_USER_COMMAND_MAX + 1] = {
 		"DEVICE_GET_REGION_INFO", region_handle_info,
 		sizeof(struct vfio_user_region_info), 0
 	},
+	[VFIO_USER_DEVICE_GET_REGION_IO_FDS] = {
+		"DEVICE_GET_REGION_IO_FDS", ioeventfd_handle,
+		sizeof(struct vfio_user_region_io_fds), 0
+	},
 	[VFIO_USER_DEVICE_GET_IRQ_INFO] = {
 		"DEVICE_GET_IRQ_INFO", irq_handle_info,
 		sizeof(struct vfio_user_irq_info), 0
@@ -84,6 +88,22 @@ static const struct command commands[VFIO_USER_COMMAND_MAX + 1] = {
 	},
 	[VFIO_USER_DEVICE_RESET] = {
 		"DEVICE_RESET", device_handle_reset, 0, 0
+	},
+	[VFIO_USER_REGION_WRITE_MULTI] = {
+		"REGION_WRITE_MULTI", region_handle_write_multi,
+		sizeof(struct vfio_user_write_multi), 0
+	},
+	[VFIO_USER_DEVICE_FEATURE] = {
+		"DEVICE_FEATURE", feature_handle,
+		sizeof(struct vfio_user_device_feature), 0
+	},
+	[VFIO_USER_MIG_DATA_READ] = {
+		"MIG_DATA_READ", migration_handle_read,
+		sizeof(struct vfio_user_mig_data), 0
+	},
+	[VFIO_USER_MIG_DATA_WRITE] = {
+		"MIG_DATA_WRITE", migration_handle_write,
+		sizeof(struct vfio_user_mig_data), 0
 	},
 };
 
@@ -110,7 +130,8 @@ void *session_reply(struct session *s, const struct msg *m, size_t len)
 }
 
 static int session_send(struct session *s, const struct msg *m, size_t len,
-			uint32_t flags, uint32_t error, int fd)
+			uint32_t flags, uint32_t error, const int *fds,
+			unsigned int nr_fds)
 {
 	struct vfio_user_header *header = msg_reserve(&s->conn, len);
 
@@ -123,7 +144,7 @@ static int session_send(struct session *s, const struct msg *m, size_t len,
 		.flags = VFIO_USER_TYPE_REPLY | flags,
 		.error = error,
 	};
-	if (msg_commit(&s->conn, &fd, fd >= 0))
+	if (msg_commit(&s->conn, fds, nr_fds))
 		s->closing = true;
 out:
 	return 0;
@@ -132,7 +153,13 @@ out:
 int session_reply_send(struct session *s, const struct msg *m, size_t len,
 		       int fd)
 {
-	return session_send(s, m, len, 0, 0, fd);
+	return session_send(s, m, len, 0, 0, &fd, fd >= 0);
+}
+
+int session_reply_send_fds(struct session *s, const struct msg *m, size_t len,
+			   const int *fds, unsigned int nr_fds)
+{
+	return session_send(s, m, len, 0, 0, fds, nr_fds);
 }
 
 /* What every command must satisfy; @command is set if it may be handled. */
@@ -186,7 +213,7 @@ static void session_handle(struct session *s, struct msg *m)
 		ret = command->handle(s, m);
 	msg_close_fds(m);
 	if (ret)
-		session_send(s, m, 0, VFIO_USER_FLAG_ERROR, -ret, -1);
+		session_send(s, m, 0, VFIO_USER_FLAG_ERROR, -ret, NULL, 0);
 
 	if (s->bridge->opts->verbose)
 		log_debug("%s: %s (%u bytes, id %u): %s",
@@ -201,7 +228,7 @@ static void session_bad_size(struct session *s, struct msg *m)
 	log_info("%s: client pid %d sent a message of %u bytes: closed",
 		 s->bridge->device.name, s->peer.pid, m->header.size);
 	msg_close_fds(m);
-	session_send(s, m, 0, VFIO_USER_FLAG_ERROR, EINVAL, -1);
+	session_send(s, m, 0, VFIO_USER_FLAG_ERROR, EINVAL, NULL, 0);
 }
 
 static void session_loop(struct session *s)
@@ -233,6 +260,8 @@ static void session_teardown(struct session *s)
 	atomic_store(&s->ending, true);
 	if (s->open) {
 		watch_stop(s);
+		ioeventfd_close_all(s);
+		close_fd(&s->migration);
 		vfio_device_quiesce(&s->dev);
 		dma_unmap_all(s);
 		irq_forget_all(s);
@@ -289,6 +318,8 @@ int session_start(struct bridge *b, int fd)
 	s->bridge = b;
 	pthread_mutex_init(&s->lock, NULL);
 	caps_default(&s->caps);
+	memset(s->doorbells, 0xff, sizeof(s->doorbells));
+	s->migration = -1;
 	ret = msg_conn_init(&s->conn, fd, BRIDGE_MAX_MSG, BRIDGE_FD_MIN);
 	if (ret)
 		goto free;

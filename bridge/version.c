@@ -17,6 +17,16 @@
 #include "bridge.h"
 #include "log.h"
 
+/* Older clients look for "migration" to know that the device can migrate. */
+static uint64_t version_migration_pgsize(struct session *s)
+{
+	int ret = vfio_feature(&s->dev, VFIO_USER_FEATURE_PROBE |
+			       VFIO_USER_FEATURE_GET |
+			       VFIO_USER_FEATURE_MIGRATION, NULL, 0);
+
+	return ret ? 0 : VFIO_USER_DEF_PGSIZES;
+}
+
 static void version_caps(struct session *s, struct vfio_user_caps *caps)
 {
 	const struct vfio_iommu_info *iommu = &s->iommu;
@@ -27,6 +37,8 @@ static void version_caps(struct session *s, struct vfio_user_caps *caps)
 	caps->max_data_xfer_size = BRIDGE_MAX_XFER;
 	caps->max_dma_maps = iommu->max_maps;
 	caps->pgsizes = iommu->pgsizes;
+	caps->write_multiple = true;
+	caps->migration_pgsize = version_migration_pgsize(s);
 	caps->nr_iova_ranges = min(iommu->nr_ranges,
 				   (unsigned int)VFIO_USER_MAX_IOVA_RANGES);
 	for (i = 0; i < caps->nr_iova_ranges; i++) {

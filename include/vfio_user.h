@@ -185,6 +185,23 @@ struct vfio_user_region_io_fds {
 
 _Static_assert(sizeof(struct vfio_user_region_io_fds) == 16, "region_io_fds");
 
+#define VFIO_USER_IO_FD_TYPE_IOEVENTFD	0
+#define VFIO_USER_IO_FD_TYPE_IOREGIONFD	1
+/* As KVM_IOEVENTFD_FLAG_DATAMATCH */
+#define VFIO_USER_IO_FD_DATAMATCH	(1u << 0)
+
+struct vfio_user_io_fd {
+	uint64_t offset;
+	uint64_t size;
+	uint32_t fd_index;
+	uint32_t type;
+	uint32_t flags;
+	uint32_t padding;
+	uint64_t datamatch;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct vfio_user_io_fd) == 40, "io_fd");
+
 #define VFIO_USER_IRQ_INFO_EVENTFD	(1u << 0)
 #define VFIO_USER_IRQ_INFO_MASKABLE	(1u << 1)
 #define VFIO_USER_IRQ_INFO_AUTOMASKED	(1u << 2)
@@ -228,6 +245,109 @@ struct vfio_user_region_access {
 } __attribute__((packed));
 
 _Static_assert(sizeof(struct vfio_user_region_access) == 16, "region_access");
+
+/* One of the writes of REGION_WRITE_MULTI */
+struct vfio_user_write_one {
+	uint64_t offset;
+	uint32_t region;
+	uint32_t count;
+	uint8_t data[8];
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct vfio_user_write_one) == 24, "write_one");
+
+/* In the reply, only the count. */
+struct vfio_user_write_multi {
+	uint64_t wr_cnt;
+	struct vfio_user_write_one wrs[];
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct vfio_user_write_multi) == 8, "write_multi");
+
+#define VFIO_USER_FEATURE_MASK		0xffffu
+#define VFIO_USER_FEATURE_GET		(1u << 16)
+#define VFIO_USER_FEATURE_SET		(1u << 17)
+#define VFIO_USER_FEATURE_PROBE		(1u << 18)
+
+#define VFIO_USER_FEATURE_MIGRATION		1
+#define VFIO_USER_FEATURE_MIG_DEVICE_STATE	2
+#define VFIO_USER_FEATURE_DMA_LOGGING_START	6
+#define VFIO_USER_FEATURE_DMA_LOGGING_STOP	7
+#define VFIO_USER_FEATURE_DMA_LOGGING_REPORT	8
+
+struct vfio_user_device_feature {
+	uint32_t argsz;
+	uint32_t flags;
+	uint8_t data[];
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct vfio_user_device_feature) == 8, "device_feature");
+
+#define VFIO_USER_MIGRATION_STOP_COPY	(1u << 0)
+#define VFIO_USER_MIGRATION_P2P		(1u << 1)
+#define VFIO_USER_MIGRATION_PRE_COPY	(1u << 2)
+
+struct vfio_user_feature_migration {
+	uint64_t flags;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct vfio_user_feature_migration) == 8, "migration");
+
+enum vfio_user_device_state {
+	VFIO_USER_STATE_ERROR		= 0,
+	VFIO_USER_STATE_STOP		= 1,
+	VFIO_USER_STATE_RUNNING		= 2,
+	VFIO_USER_STATE_STOP_COPY	= 3,
+	VFIO_USER_STATE_RESUMING	= 4,
+	VFIO_USER_STATE_RUNNING_P2P	= 5,
+	VFIO_USER_STATE_PRE_COPY	= 6,
+	VFIO_USER_STATE_PRE_COPY_P2P	= 7,
+};
+
+/* data_fd has no meaning on a socket. */
+struct vfio_user_feature_mig_state {
+	uint32_t device_state;
+	uint32_t data_fd;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct vfio_user_feature_mig_state) == 8, "mig_state");
+
+struct vfio_user_feature_logging_range {
+	uint64_t iova;
+	uint64_t length;
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct vfio_user_feature_logging_range) == 16,
+	       "logging_range");
+
+struct vfio_user_feature_logging_start {
+	uint64_t page_size;
+	uint32_t num_ranges;
+	uint32_t reserved;
+	struct vfio_user_feature_logging_range ranges[];
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct vfio_user_feature_logging_start) == 16,
+	       "logging_start");
+
+struct vfio_user_feature_logging_report {
+	uint64_t iova;
+	uint64_t length;
+	uint64_t page_size;
+	uint8_t bitmap[];
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct vfio_user_feature_logging_report) == 24,
+	       "logging_report");
+
+/* MIG_DATA_READ and MIG_DATA_WRITE, both ways */
+struct vfio_user_mig_data {
+	uint32_t argsz;
+	uint32_t size;
+	uint8_t data[];
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct vfio_user_mig_data) == 8, "mig_data");
 
 /* DMA_READ and DMA_WRITE, both ways but for the reply to DMA_WRITE */
 struct vfio_user_dma_access {

@@ -239,4 +239,31 @@ ssize_t vfio_region_write(struct vfio_device *dev, uint32_t index,
 int vfio_irq_set(struct vfio_device *dev, uint32_t flags, uint32_t index,
 		 uint32_t start, uint32_t count, const void *data);
 
+/**
+ * vfio_feature() - VFIO_DEVICE_FEATURE
+ * @dev: an open device
+ * @flags: feature index | VFIO_DEVICE_FEATURE_GET, _SET or _PROBE
+ * @data: the feature's structure, in and out; NULL for none
+ * @len: its length in bytes
+ *
+ * Return: 0 or what the kernel says: -ENOTTY when the device doesn't have the
+ * feature.
+ */
+int vfio_feature(struct vfio_device *dev, uint32_t flags, void *data,
+		 size_t len);
+
+/**
+ * vfio_ioeventfd() - let the kernel write to the device when an eventfd fires
+ * @dev: an open device
+ * @index: region, below nr_regions
+ * @offset: in the region, in bytes
+ * @width: of the write, 1, 2, 4 or 8 bytes
+ * @data: what is written
+ * @fd: the eventfd, still the caller's; -1 to stop it
+ *
+ * Return: 0 or what the kernel says.
+ */
+int vfio_ioeventfd(struct vfio_device *dev, uint32_t index, uint64_t offset,
+		   uint32_t width, uint64_t data, int fd);
+
 #endif
