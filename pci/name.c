@@ -122,7 +122,9 @@ static void pci_say_nothing(char *fmt, ...)
 
 /*
  * libpci calls these when it doesn't know an id. Only pci_init() would set
- * them, and it ends the program where there is no PCI bus to scan.
+ * them, and it ends the program where there is no PCI bus to scan. udev's
+ * database has the same names as pci.ids, and libpci leaks where it isn't
+ * installed.
  */
 static struct pci_access *pci_names_alloc(void)
 {
@@ -131,6 +133,7 @@ static struct pci_access *pci_names_alloc(void)
 	if (access) {
 		access->warning = pci_say_nothing;
 		access->debug = pci_say_nothing;
+		pci_set_param(access, "hwdb.disable", "1");
 	}
 	return access;
 }
