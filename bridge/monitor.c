@@ -57,6 +57,7 @@ static json_t *monitor_dma(const struct dma_space *dma)
 
 static json_t *monitor_session(struct session *s)
 {
+	json_int_t errors, requests;
 	json_t *session;
 
 	pthread_mutex_lock(&s->lock);
@@ -67,10 +68,11 @@ static json_t *monitor_session(struct session *s)
 		json_object_set_new(session, "iommu",
 				    json_string(s->dev.ops->name));
 		json_object_set_new(session, "dma", monitor_dma(&s->dma));
-		json_object_set_new(session, "errors", json_integer(
-				    atomic_load(&s->watch.fired[WATCH_ERR])));
-		json_object_set_new(session, "release_requests", json_integer(
-				    atomic_load(&s->watch.fired[WATCH_REQ])));
+		errors = atomic_load(&s->watch.fired[WATCH_ERR]);
+		json_object_set_new(session, "errors", json_integer(errors));
+		requests = atomic_load(&s->watch.fired[WATCH_REQ]);
+		json_object_set_new(session, "release_requests",
+				    json_integer(requests));
 	}
 	pthread_mutex_unlock(&s->lock);
 	return session;

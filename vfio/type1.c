@@ -69,11 +69,13 @@ static int type1_attach(struct vfio_device *dev, struct vfio_why *why)
 		return -errno;
 	}
 	if (ioctl(dev->container, VFIO_SET_IOMMU, type)) {
+		const char *hint = "";
 		int err = -errno;
 
+		if (err == -EPERM)
+			hint = " (no interrupt remapping? see modinfo vfio_iommu_type1)";
 		vfio_why_set(why, "the IOMMU of group %d cannot be set up: %s%s",
-			     dev->group, strerrordesc_np(-err), err == -EPERM ?
-			     " (no interrupt remapping? see allow_unsafe_interrupts of vfio_iommu_type1)" : "");
+			     dev->group, strerrordesc_np(-err), hint);
 		return err;
 	}
 	return 0;
