@@ -133,14 +133,17 @@ debian_keyring()
 	die "no Debian keyring: install debian-archive-keyring"
 }
 
-# Writes the sources list for SUITE to FILE.
+# Writes the sources list for SUITE to FILE. Here and below, several suites may
+# be named as one, joined with '+'.
 debian_sources()
 {
-	local mirror keyring
+	local mirror keyring suite
 
 	mirror=$(debian_mirror) && keyring=$(debian_keyring) || exit 1
-	printf 'deb [signed-by=%s] %s %s main\n' \
-		"$keyring" "$mirror" "$1" >"$2"
+	for suite in ${1//+/ }; do
+		printf 'deb [signed-by=%s] %s %s main\n' \
+			"$keyring" "$mirror" "$suite"
+	done >"$2"
 }
 
 # Writes the apt configuration for SUITE: the host's ways of fetching (proxies
