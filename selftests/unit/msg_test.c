@@ -213,11 +213,11 @@ TEST_F(msg, rule2_fds_come_with_their_own_message)
 		for (i = 0; i < 5; i++)
 			ASSERT_EQ(0, send_fds(self->peer, buf,
 					      put(buf, i, lens[i], i),
-					      &fds[i], shape >> i & fit >> i & 1));
+					      &fds[i], (shape & fit) >> i & 1));
 		for (i = 0; i < 5; i++) {
 			ASSERT_EQ(1, msg_recv(&self->conn, &self->m));
 			ASSERT_EQ(i, self->m.header.id);
-			ASSERT_EQ(shape >> i & fit >> i & 1, self->m.nr_fds);
+			ASSERT_EQ((shape & fit) >> i & 1, self->m.nr_fds);
 			if (self->m.nr_fds)
 				ASSERT_EQ(inode(fds[i]),
 					  inode(self->m.fds[0]));
@@ -306,7 +306,9 @@ TEST_F(msg, rule6_fds_of_a_message_that_never_ends_are_closed)
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv));
 	ASSERT_EQ(0, msg_conn_init(&conn, sv[0], MAX_SIZE, variant->fd_min));
 	put(buf, 5, 32, 7);
-	fds[0] = fds[1] = fds[2] = sv[1];
+	fds[0] = sv[1];
+	fds[1] = sv[1];
+	fds[2] = sv[1];
 	ASSERT_EQ(0, send_fds(sv[1], buf, 20, fds, 3));
 	ASSERT_EQ(0, shutdown(sv[1], SHUT_WR));
 	EXPECT_EQ(-ECONNRESET, msg_recv(&conn, &m));
@@ -324,7 +326,9 @@ TEST_F(msg, rule6_lost_fds_are_an_error)
 	char buf[64];
 	size_t n = put(buf, 1, 0, 0);
 
-	fds[0] = fds[1] = fds[2] = self->peer;
+	fds[0] = self->peer;
+	fds[1] = self->peer;
+	fds[2] = self->peer;
 	ASSERT_EQ(0, send_fds(self->peer, buf, n, fds, 3));
 	next = dup(self->peer);
 	close(next);
