@@ -561,6 +561,7 @@ static json_t *monitor_read(const struct hw_daemon *d)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	json_t *document = NULL;
+	char rest;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
@@ -568,6 +569,9 @@ static json_t *monitor_read(const struct hw_daemon *d)
 	strcpy(addr.sun_path, d->monitor);
 	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		document = json_loadfd(fd, JSON_DISABLE_EOF_CHECK, NULL);
+	/* Until the daemon has closed its end: its fds may be counted next. */
+	while (document && read(fd, &rest, 1) == 1)
+		;
 	close(fd);
 	return document;
 }
