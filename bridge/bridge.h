@@ -460,6 +460,9 @@ int migration_set_state(struct session *s, uint32_t state);
 
 /* watch.c */
 
+/* Its handler does nothing: it makes a system call return. */
+#define WATCH_SIGNAL	SIGUSR1
+
 /**
  * watch_start() - have the kernel tell us of errors and of release requests
  * @s: a session whose device is open

@@ -8,7 +8,6 @@
  * it lasts; for whoever asks the monitor; for SIGTERM; and for the session's
  * end. It never talks to the device and never waits for a client.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -24,8 +23,13 @@
 
 enum { POLL_SIGNAL, POLL_DONE, POLL_LISTEN, POLL_MONITOR, POLL_FIXED };
 
+static void main_interrupt(int signal)
+{
+}
+
 static int main_signals(struct bridge *b)
 {
+	const struct sigaction interrupt = { .sa_handler = main_interrupt };
 	sigset_t set;
 
 	sigemptyset(&set);
@@ -36,22 +40,10 @@ static int main_signals(struct bridge *b)
 	if (pthread_sigmask(SIG_BLOCK, &set, NULL))
 		return -EINVAL;
 	signal(SIGPIPE, SIG_IGN);
+	sigaction(WATCH_SIGNAL, &interrupt, NULL);
 	b->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	b->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return b->signal_fd < 0 || b->done_fd < 0 ? -errno : 0;
-}
-
-/*
- * Cancelling a thread, as watch.c does, takes libgcc's unwinder. The C library
- * loads it at that time, and aborts if it can't: when a client's fds have left
- * no room for another.
- */
-static int main_load_unwinder(void)
-{
-	if (dlopen("libgcc_s.so.1", RTLD_NOW | RTLD_NODELETE))
-		return 0;
-	log_err("%s: install the C compiler's run-time library", dlerror());
-	return -ENOENT;
 }
 
 /* The socket that --fd names: 1 if it is connected, 0 if it listens. */
@@ -258,8 +250,6 @@ int main(int argc, char **argv)
 		log_err("cannot wait for signals: %s", strerrordesc_np(-ret));
 		return BRIDGE_EXIT_FAILED;
 	}
-	if (main_load_unwinder())
-		return BRIDGE_EXIT_FAILED;
 	ret = main_find(&b);
 	if (!ret)
 		ret = main_serve(&b);

@@ -9,18 +9,25 @@
  *
  * The thread is the only one that writes to an fd which a client chose. A
  * client can make that block (an eventfd whose counter is full), so the thread
- * does nothing else, and is cancelled in that write when the session ends.
+ * does nothing else, and a signal gets it out of that write when the session
+ * ends. (pthread_cancel() would load a library first, and abort if the client's
+ * fds have left no room for it.)
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bridge.h"
 #include "log.h"
+
+/* Between two tries to stop the thread, in nanoseconds. */
+#define WATCH_JOIN_NS	10000000
 
 static const uint32_t watch_indexes[WATCH_KINDS] = {
 	[WATCH_ERR] = VFIO_PCI_ERR_IRQ_INDEX,
@@ -64,11 +71,6 @@ static int watch_client_fd(struct watch *w, int kind)
 	return fd;
 }
 
-static void watch_close(void *arg)
-{
-	close(*(int *)arg);
-}
-
 static void watch_signal(struct watch *w, int kind)
 {
 	int fd = watch_client_fd(w, kind);
@@ -77,12 +79,10 @@ static void watch_signal(struct watch *w, int kind)
 
 	if (fd < 0)
 		return;
-	pthread_cleanup_push(watch_close, &fd);
-	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	/* Not tried again: it may be time to stop. */
 	n = write(fd, &one, sizeof(one));
 	(void)n;
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-	pthread_cleanup_pop(1);
+	close(fd);
 }
 
 static void *watch_thread(void *arg)
@@ -96,7 +96,6 @@ static void *watch_thread(void *arg)
 	eventfd_t value;
 	int kind;
 
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	while (poll(fds, ARRAY_SIZE(fds), -1) >= 0 || errno == EINTR) {
 		if (fds[WATCH_KINDS].revents)
 			break;
@@ -168,15 +167,30 @@ stop:
 	return ret;
 }
 
+/* Again and again, as a signal may come just before the write. */
+static void watch_join(struct watch *w)
+{
+	struct timespec until;
+
+	eventfd_write(w->stop, 1);
+	do {
+		pthread_kill(w->thread, WATCH_SIGNAL);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += WATCH_JOIN_NS;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+	} while (pthread_timedjoin_np(w->thread, NULL, &until) == ETIMEDOUT);
+}
+
 void watch_stop(struct session *s)
 {
 	struct watch *w = &s->watch;
 	int kind;
 
 	if (w->running) {
-		eventfd_write(w->stop, 1);
-		pthread_cancel(w->thread);
-		pthread_join(w->thread, NULL);
+		watch_join(w);
 		w->running = false;
 	}
 	for (kind = 0; kind < WATCH_KINDS; kind++) {
