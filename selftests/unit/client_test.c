@@ -903,4 +903,458 @@ TEST_F(client, request_that_is_too_large_breaks_nothing)
 	EXPECT_EQ(0, vfio_user_reset(self->c));
 }
 
+static const char multi_reply[] =
+	"\0\0\1\0{\"capabilities\":{\"max_data_xfer_size\":50,\"write_multiple\":true}}";
+
+/* The client again, of a server that takes two writes in one message. */
+static int connect_multi(struct vfio_user_client **c)
+{
+	int sv[2], ret;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, sv))
+		return -errno;
+	queue_reply(sv[1], 1, VFIO_USER_VERSION, multi_reply,
+		    sizeof(multi_reply), 0);
+	ret = vfio_user_connect_fd(sv[0], &quick, c);
+	return ret ? ret : sv[1];
+}
+
+static const struct vfio_user_write_one writes[5] = {
+	{ 0, 1, 4, "aaaa" }, { 4, 1, 4, "bbbb" }, { 8, 1, 8, "cccccccc" },
+	{ 16, 1, 1, "d" }, { 18, 1, 2, "ee" },
+};
+
+TEST(rule22_writes_go_several_in_a_message)
+{
+	const uint64_t two = 2, one = 1;
+	struct vfio_user_client *c;
+	struct msg_conn server;
+	struct msg m;
+	int sock = connect_multi(&c), i;
+
+	ASSERT_LE(0, sock);
+	queue_reply(sock, 2, VFIO_USER_REGION_WRITE_MULTI, &two, 8, 0);
+	queue_reply(sock, 3, VFIO_USER_REGION_WRITE_MULTI, &two, 8, 0);
+	queue_reply(sock, 4, VFIO_USER_REGION_WRITE_MULTI, &one, 8, 0);
+	EXPECT_EQ(5, vfio_user_region_write_multi(c, writes, 5));
+
+	ASSERT_EQ(0, msg_conn_init(&server, sock, 65536, 0));
+	ASSERT_EQ(1, msg_recv(&server, &m));
+	for (i = 0; i < 5; i += 2) {
+		uint64_t nr = i < 4 ? 2 : 1;
+
+		ASSERT_EQ(1, msg_recv(&server, &m));
+		ASSERT_EQ(8 + nr * sizeof(writes[0]), m.len);
+		EXPECT_EQ(0, memcmp(&nr, m.payload, 8));
+		EXPECT_EQ(0, memcmp(&writes[i], (char *)m.payload + 8,
+				    nr * sizeof(writes[0])));
+	}
+	vfio_user_disconnect(c);
+	msg_conn_exit(&server);
+}
+
+TEST(rule22_writes_stop_at_the_first_that_fails)
+{
+	const uint64_t one = 1, two = 2;
+	struct vfio_user_client *c;
+	int sock = connect_multi(&c);
+
+	ASSERT_LE(0, sock);
+	queue_reply(sock, 2, VFIO_USER_REGION_WRITE_MULTI, &two, 8, 0);
+	queue_reply(sock, 3, VFIO_USER_REGION_WRITE_MULTI, &one, 8, 0);
+	queue_reply(sock, 4, VFIO_USER_REGION_WRITE_MULTI, &two, 8, 0);
+	queue_error(sock, 5, VFIO_USER_REGION_WRITE_MULTI, EIO, 0);
+	queue_error(sock, 6, VFIO_USER_REGION_WRITE_MULTI, EIO, 0);
+	EXPECT_EQ(3, vfio_user_region_write_multi(c, writes, 5));
+	EXPECT_EQ(2, vfio_user_region_write_multi(c, writes, 5));
+	EXPECT_EQ(-EIO, vfio_user_region_write_multi(c, writes, 5));
+	vfio_user_disconnect(c);
+	close(sock);
+}
+
+TEST(rule22_more_writes_than_were_asked_for_are_a_violation)
+{
+	struct vfio_user_client *c;
+	const uint64_t three = 3;
+	int sock = connect_multi(&c);
+
+	ASSERT_LE(0, sock);
+	queue_reply(sock, 2, VFIO_USER_REGION_WRITE_MULTI, &three, 8, 0);
+	EXPECT_EQ(-EPROTO, vfio_user_region_write_multi(c, writes, 5));
+	EXPECT_EQ(-EPROTO, vfio_user_reset(c));
+	vfio_user_disconnect(c);
+	close(sock);
+}
+
+TEST_F(client, rule22_nothing_is_sent_that_the_server_does_not_know)
+{
+	EXPECT_EQ(-EOPNOTSUPP, vfio_user_region_write_multi(self->c, writes, 5));
+	EXPECT_EQ(1, vfio_user_messages_sent(self->c));
+}
+
+struct doorbells {
+	struct vfio_user_region_io_fds fixed;
+	struct vfio_user_io_fd ios[3];
+} __attribute__((packed));
+
+#define DOORBELLS(nr) (sizeof(struct vfio_user_region_io_fds) + \
+		       (nr) * sizeof(struct vfio_user_io_fd))
+
+static const struct doorbells good_doorbells = {
+	.fixed = { DOORBELLS(3), 0, 2, 3 },
+	.ios = {
+		{ .offset = 0x1000, .size = 4 },
+		{ .offset = 0x1004, .size = 4, .fd_index = 1 },
+		{ .offset = 0x1008, .size = 4, .fd_index = 1,
+		  .flags = VFIO_USER_IO_FD_DATAMATCH, .datamatch = 7 },
+	},
+};
+
+/* Answer both questions about the doorbells of region 2. */
+static void queue_doorbells(int sock, const struct doorbells *d, size_t len,
+			    unsigned int nr_fds)
+{
+	queue_reply(sock, 2, VFIO_USER_DEVICE_GET_REGION_IO_FDS, d,
+		    sizeof(d->fixed), 0);
+	queue_reply(sock, 3, VFIO_USER_DEVICE_GET_REGION_IO_FDS, d, len,
+		    nr_fds);
+}
+
+TEST_F(client, rule23_doorbells_come_with_their_fds)
+{
+	struct vfio_user_region_io_fds ask;
+	struct vfio_user_io_fds *io;
+	int fd;
+
+	queue_doorbells(self->sock, &good_doorbells, DOORBELLS(3), 2);
+	ASSERT_EQ(0, vfio_user_region_io_fds(self->c, 2, &io));
+	EXPECT_EQ(2, io->nr_fds);
+	EXPECT_EQ(3, io->nr_ios);
+	EXPECT_EQ(0x1004, io->ios[1].offset);
+	EXPECT_EQ(7, io->ios[2].datamatch);
+	fd = io->fds[0];
+	io->fds[0] = -1;
+	vfio_user_io_fds_free(io);
+	EXPECT_EQ(0, close(fd));
+
+	ASSERT_EQ(1, msg_recv(&self->server, &self->m));
+	memcpy(&ask, self->m.payload, sizeof(ask));
+	EXPECT_EQ(sizeof(ask), ask.argsz);
+	ASSERT_EQ(1, msg_recv(&self->server, &self->m));
+	memcpy(&ask, self->m.payload, sizeof(ask));
+	EXPECT_EQ(DOORBELLS(3), ask.argsz);
+	EXPECT_EQ(2, ask.index);
+}
+
+TEST_F(client, rule23_no_doorbells_are_none)
+{
+	const struct vfio_user_region_io_fds none = { sizeof(none), 0, 2, 0 };
+	struct vfio_user_io_fds *io;
+
+	queue_reply(self->sock, 2, VFIO_USER_DEVICE_GET_REGION_IO_FDS, &none,
+		    sizeof(none), 0);
+	ASSERT_EQ(0, vfio_user_region_io_fds(self->c, 2, &io));
+	EXPECT_EQ(0, io->nr_fds);
+	EXPECT_EQ(0, io->nr_ios);
+	EXPECT_EQ(2, vfio_user_messages_sent(self->c));
+	vfio_user_io_fds_free(io);
+	vfio_user_io_fds_free(NULL);
+}
+
+/* What a server may do to the description of doorbells. */
+FIXTURE(doorbells)
+{
+	struct vfio_user_client *c;
+	int sock;
+	int fds_before;
+};
+
+FIXTURE_VARIANT(doorbells)
+{
+	size_t at;
+	uint32_t value;
+	size_t len;
+	unsigned int nr_fds;
+};
+
+#define DOORBELL_LIE(field, is, length, fds) { \
+	.at = offsetof(struct doorbells, field), \
+	.value = is, \
+	.len = length, \
+	.nr_fds = fds, \
+}
+
+FIXTURE_VARIANT_ADD(doorbells, argsz_below_the_count)
+	DOORBELL_LIE(fixed.argsz, DOORBELLS(3) - 1, DOORBELLS(3), 2);
+FIXTURE_VARIANT_ADD(doorbells, argsz_without_bound)
+	DOORBELL_LIE(fixed.argsz, 1u << 30, DOORBELLS(3), 2);
+FIXTURE_VARIANT_ADD(doorbells, count_without_bound)
+	DOORBELL_LIE(fixed.count, 1u << 30, DOORBELLS(3), 2);
+FIXTURE_VARIANT_ADD(doorbells, another_index)
+	DOORBELL_LIE(fixed.index, 1, DOORBELLS(3), 2);
+FIXTURE_VARIANT_ADD(doorbells, reply_cut_short)
+	DOORBELL_LIE(fixed.index, 2, DOORBELLS(3) - 1, 2);
+FIXTURE_VARIANT_ADD(doorbells, fd_that_did_not_come)
+	DOORBELL_LIE(ios[1].fd_index, 2, DOORBELLS(3), 2);
+FIXTURE_VARIANT_ADD(doorbells, no_fds)
+	DOORBELL_LIE(fixed.index, 2, DOORBELLS(3), 0);
+FIXTURE_VARIANT_ADD(doorbells, more_fds_than_doorbells)
+	DOORBELL_LIE(fixed.index, 2, DOORBELLS(3), 4);
+FIXTURE_VARIANT_ADD(doorbells, offset_that_wraps)
+	DOORBELL_LIE(ios[2].offset, 0, DOORBELLS(3), 2);
+
+FIXTURE_SETUP(doorbells)
+{
+	int sv[2];
+
+	self->fds_before = count_fds();
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+	self->sock = sv[1];
+	queue_reply(sv[1], 1, VFIO_USER_VERSION, version_reply,
+		    sizeof(version_reply), 0);
+	ASSERT_EQ(0, vfio_user_connect_fd(sv[0], &quick, &self->c));
+}
+
+FIXTURE_TEARDOWN(doorbells)
+{
+	vfio_user_disconnect(self->c);
+	close(self->sock);
+	EXPECT_EQ(self->fds_before, count_fds());
+}
+
+TEST_F(doorbells, lie_is_a_violation)
+{
+	struct doorbells d = good_doorbells;
+	struct vfio_user_io_fds *io;
+
+	/* A 64-bit field gets all its bits. */
+	if (!variant->value)
+		memset((uint8_t *)&d + variant->at, 0xff, 8);
+	else
+		memcpy((uint8_t *)&d + variant->at, &variant->value,
+		       sizeof(variant->value));
+	queue_doorbells(self->sock, &d, variant->len, variant->nr_fds);
+	EXPECT_EQ(-EPROTO, vfio_user_region_io_fds(self->c, 2, &io));
+	EXPECT_BROKEN(-EPROTO);
+}
+
+struct feature {
+	struct vfio_user_device_feature fixed;
+	char data[16];
+} __attribute__((packed));
+
+#define GET_9	(VFIO_USER_FEATURE_GET | 9)
+
+TEST_F(client, rule27_features_go_and_come)
+{
+	static const struct feature r = { { 16, GET_9 }, "12345678" };
+	struct vfio_user_device_feature ask;
+	char data[8];
+
+	queue_reply(self->sock, 2, VFIO_USER_DEVICE_FEATURE, &r, 16, 0);
+	ASSERT_EQ(8, vfio_user_feature(self->c, GET_9, "abcd", 4, data, 8));
+	EXPECT_EQ(0, memcmp("12345678", data, 8));
+	ASSERT_EQ(1, msg_recv(&self->server, &self->m));
+	ASSERT_EQ(sizeof(ask) + 4, self->m.len);
+	memcpy(&ask, self->m.payload, sizeof(ask));
+	EXPECT_EQ(16, ask.argsz);
+	EXPECT_EQ(GET_9, ask.flags);
+	EXPECT_EQ(0, memcmp("abcd", self->m.payload + sizeof(ask), 4));
+}
+
+TEST_F(client, rule27_probe_has_no_data)
+{
+	struct vfio_user_device_feature r = {
+		.argsz = 8,
+		.flags = VFIO_USER_FEATURE_PROBE | 2,
+	};
+
+	queue_reply(self->sock, 2, VFIO_USER_DEVICE_FEATURE, &r, 8, 0);
+	queue_error(self->sock, 3, VFIO_USER_DEVICE_FEATURE, ENOTTY, 0);
+	EXPECT_EQ(0, vfio_user_feature(self->c, r.flags, NULL, 0, NULL, 0));
+	EXPECT_EQ(-ENOTTY, vfio_user_feature(self->c, r.flags, NULL, 0, NULL,
+					     0));
+}
+
+TEST_F(client, rule27_data_that_has_no_room_is_missed_not_trusted)
+{
+	struct feature r = { { 24, GET_9 }, "0123456789abcdef" };
+	char data[8];
+
+	queue_reply(self->sock, 2, VFIO_USER_DEVICE_FEATURE, &r, 8, 0);
+	EXPECT_EQ(-ENOSPC, vfio_user_feature(self->c, GET_9, NULL, 0, data, 8));
+	queue_reply(self->sock, 3, VFIO_USER_DEVICE_FEATURE, &r, 24, 0);
+	EXPECT_EQ(-EPROTO, vfio_user_feature(self->c, GET_9, NULL, 0, data, 8));
+	EXPECT_BROKEN(-EPROTO);
+}
+
+TEST_F(client, rule27_answer_for_another_feature_is_a_violation)
+{
+	struct feature r = { { 16, GET_9 + 1 }, "12345678" };
+	char data[8];
+
+	queue_reply(self->sock, 2, VFIO_USER_DEVICE_FEATURE, &r, 16, 0);
+	EXPECT_EQ(-EPROTO, vfio_user_feature(self->c, GET_9, NULL, 0, data, 8));
+	EXPECT_BROKEN(-EPROTO);
+}
+
+TEST_F(client, rule27_feature_with_an_impossible_argsz_is_a_violation)
+{
+	struct feature r = { { 15, GET_9 }, "12345678" };
+	char data[8];
+
+	queue_reply(self->sock, 2, VFIO_USER_DEVICE_FEATURE, &r, 16, 0);
+	EXPECT_EQ(-EPROTO, vfio_user_feature(self->c, GET_9, NULL, 0, data, 8));
+	EXPECT_BROKEN(-EPROTO);
+}
+
+#define GET_FLAGS	(VFIO_USER_FEATURE_GET | VFIO_USER_FEATURE_MIGRATION)
+#define GET_STATE	(VFIO_USER_FEATURE_GET | \
+			 VFIO_USER_FEATURE_MIG_DEVICE_STATE)
+#define SET_STATE	(VFIO_USER_FEATURE_SET | \
+			 VFIO_USER_FEATURE_MIG_DEVICE_STATE)
+
+struct mig_state {
+	struct vfio_user_device_feature fixed;
+	struct vfio_user_feature_mig_state state;
+} __attribute__((packed));
+
+TEST_F(client, rule27_migration_flags)
+{
+	static const struct feature r = { { 16, GET_FLAGS }, "\5" };
+	uint64_t flags = 0;
+
+	queue_reply(self->sock, 2, VFIO_USER_DEVICE_FEATURE, &r, 16, 0);
+	queue_error(self->sock, 3, VFIO_USER_DEVICE_FEATURE, ENOTTY, 0);
+	queue_error(self->sock, 4, VFIO_USER_DEVICE_FEATURE, EOPNOTSUPP, 0);
+	queue_error(self->sock, 5, VFIO_USER_DEVICE_FEATURE, EIO, 0);
+	EXPECT_EQ(0, vfio_user_migration_flags(self->c, &flags));
+	EXPECT_EQ(5, flags);
+	EXPECT_EQ(-ENOTTY, vfio_user_migration_flags(self->c, &flags));
+	EXPECT_EQ(-ENOTTY, vfio_user_migration_flags(self->c, &flags));
+	EXPECT_EQ(-EIO, vfio_user_migration_flags(self->c, &flags));
+}
+
+TEST_F(client, rule27_migration_flags_that_are_cut_are_a_violation)
+{
+	static const struct feature r = { { 15, GET_FLAGS }, "\5" };
+	uint64_t flags;
+
+	queue_reply(self->sock, 2, VFIO_USER_DEVICE_FEATURE, &r, 15, 0);
+	EXPECT_EQ(-EPROTO, vfio_user_migration_flags(self->c, &flags));
+	EXPECT_BROKEN(-EPROTO);
+}
+
+TEST_F(client, rule27_migration_states)
+{
+	struct mig_state r = { { 16, SET_STATE }, { 6, -1 } }, ask;
+	uint32_t state = 0;
+
+	queue_reply(self->sock, 2, VFIO_USER_DEVICE_FEATURE, &r, 16, 0);
+	r.fixed.flags = GET_STATE;
+	queue_reply(self->sock, 3, VFIO_USER_DEVICE_FEATURE, &r, 16, 0);
+	queue_error(self->sock, 4, VFIO_USER_DEVICE_FEATURE, EINVAL, 0);
+	EXPECT_EQ(0, vfio_user_migration_set_state(self->c, 6));
+	EXPECT_EQ(0, vfio_user_migration_get_state(self->c, &state));
+	EXPECT_EQ(6, state);
+	EXPECT_EQ(-EINVAL, vfio_user_migration_set_state(self->c, 4));
+
+	ASSERT_EQ(1, msg_recv(&self->server, &self->m));
+	ASSERT_EQ(sizeof(ask), self->m.len);
+	memcpy(&ask, self->m.payload, sizeof(ask));
+	EXPECT_EQ(sizeof(ask), ask.fixed.argsz);
+	EXPECT_EQ(SET_STATE, ask.fixed.flags);
+	EXPECT_EQ(6, ask.state.device_state);
+}
+
+TEST_F(client, rule27_state_that_does_not_exist_is_a_violation)
+{
+	struct mig_state r = { { 16, GET_STATE }, { 8, -1 } };
+	uint32_t state;
+
+	queue_reply(self->sock, 2, VFIO_USER_DEVICE_FEATURE, &r, 16, 0);
+	EXPECT_EQ(-EPROTO, vfio_user_migration_get_state(self->c, &state));
+	EXPECT_BROKEN(-EPROTO);
+}
+
+struct mig_data {
+	struct vfio_user_mig_data d;
+	char data[16];
+} __attribute__((packed));
+
+TEST_F(client, rule27_stream_is_read_until_it_ends)
+{
+	struct mig_data first = { { 24, 16 }, "0123456789abcdef" };
+	struct mig_data second = { { 12, 4 }, "ghij" };
+	struct mig_data end = { { 8, 0 }, "" };
+	struct vfio_user_mig_data ask;
+	char buf[40];
+
+	queue_reply(self->sock, 2, VFIO_USER_MIG_DATA_READ, &first, 24, 0);
+	queue_reply(self->sock, 3, VFIO_USER_MIG_DATA_READ, &second, 12, 0);
+	queue_reply(self->sock, 4, VFIO_USER_MIG_DATA_READ, &end, 8, 0);
+	ASSERT_EQ(20, vfio_user_migration_read(self->c, buf, 40));
+	EXPECT_EQ(0, memcmp("0123456789abcdefghij", buf, 20));
+	EXPECT_EQ(3, vfio_user_messages_sent(self->c));
+	EXPECT_EQ(0, vfio_user_migration_read(self->c, buf, 40));
+
+	ASSERT_EQ(1, msg_recv(&self->server, &self->m));
+	ASSERT_EQ(sizeof(ask), self->m.len);
+	memcpy(&ask, self->m.payload, sizeof(ask));
+	EXPECT_EQ(24, ask.argsz);
+	EXPECT_EQ(16, ask.size);
+}
+
+TEST_F(client, rule27_more_stream_than_was_asked_for_is_a_violation)
+{
+	struct mig_data r = { { 24, 16 }, "0123456789abcdef" };
+	char buf[8];
+
+	queue_reply(self->sock, 2, VFIO_USER_MIG_DATA_READ, &r, 24, 0);
+	EXPECT_EQ(-EPROTO, vfio_user_migration_read(self->c, buf, 8));
+	EXPECT_BROKEN(-EPROTO);
+}
+
+TEST_F(client, rule27_stream_without_its_data_is_a_violation)
+{
+	struct mig_data r = { { 16, 8 }, "01234567" };
+	char buf[8];
+
+	queue_reply(self->sock, 2, VFIO_USER_MIG_DATA_READ, &r, 15, 0);
+	EXPECT_EQ(-EPROTO, vfio_user_migration_read(self->c, buf, 8));
+	EXPECT_BROKEN(-EPROTO);
+}
+
+TEST_F(client, rule27_error_loses_the_place_in_the_stream)
+{
+	struct mig_data r = { { 24, 16 }, "0123456789abcdef" };
+	char buf[20];
+
+	queue_reply(self->sock, 2, VFIO_USER_MIG_DATA_READ, &r, 24, 0);
+	queue_error(self->sock, 3, VFIO_USER_MIG_DATA_READ, ENODEV, 0);
+	EXPECT_EQ(-ENODEV, vfio_user_migration_read(self->c, buf, 20));
+}
+
+TEST_F(client, rule27_stream_is_written_in_pieces)
+{
+	static const char data[20] = "0123456789abcdefghi";
+	struct vfio_user_mig_data ask;
+
+	queue_reply(self->sock, 2, VFIO_USER_MIG_DATA_WRITE, NULL, 0, 0);
+	queue_reply(self->sock, 3, VFIO_USER_MIG_DATA_WRITE, NULL, 0, 0);
+	queue_error(self->sock, 4, VFIO_USER_MIG_DATA_WRITE, ENOMEM, 0);
+	EXPECT_EQ(0, vfio_user_migration_write(self->c, data, 20));
+	EXPECT_EQ(-ENOMEM, vfio_user_migration_write(self->c, data, 20));
+
+	ASSERT_EQ(1, msg_recv(&self->server, &self->m));
+	ASSERT_EQ(sizeof(ask) + 16, self->m.len);
+	memcpy(&ask, self->m.payload, sizeof(ask));
+	EXPECT_EQ(24, ask.argsz);
+	EXPECT_EQ(16, ask.size);
+	EXPECT_EQ(0, memcmp(data, self->m.payload + sizeof(ask), 16));
+	ASSERT_EQ(1, msg_recv(&self->server, &self->m));
+	ASSERT_EQ(sizeof(ask) + 4, self->m.len);
+	EXPECT_EQ(0, memcmp(data + 16, self->m.payload + sizeof(ask), 4));
+}
+
 TEST_HARNESS_MAIN

@@ -399,6 +399,7 @@ size_t client_max_xfer(const struct vfio_user_client *c)
 		return c->caps.max_data_xfer_size;
 	return CLIENT_MAX_XFER;
 }
+
 ssize_t vfio_user_request(struct vfio_user_client *c, uint16_t command,
 			  const struct iovec *req, int nr_req,
 			  const int *fds, unsigned int nr_fds,

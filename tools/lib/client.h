@@ -204,6 +204,53 @@ ssize_t vfio_user_region_write(struct vfio_user_client *c, uint32_t index,
 			       uint64_t offset, const void *buf, size_t count);
 
 /**
+ * vfio_user_region_write_multi() - several small writes in one message
+ * @c: the client
+ * @wrs: the writes, of 8 bytes at most each, done in this order
+ * @nr: how many; more than fit in one message are sent in several
+ *
+ * Return: how many were done; the one after those failed, and no later one was
+ * tried. -EOPNOTSUPP, and nothing is sent: the server didn't say that it can
+ * do this. Or another negative errno. An error after some writes were done
+ * gives their number.
+ */
+ssize_t vfio_user_region_write_multi(struct vfio_user_client *c,
+				     const struct vfio_user_write_one *wrs,
+				     size_t nr);
+
+/**
+ * struct vfio_user_io_fds - eventfds that stand for stores to a region
+ * @fds: owned by whoever has this; who takes one sets it to -1
+ * @nr_fds: entries in @fds
+ * @nr_ios: entries in @ios
+ * @ios: which stores; fd_index is below @nr_fds, and several may share an fd
+ */
+struct vfio_user_io_fds {
+	int fds[VFIO_USER_MAX_SCM_FDS];
+	unsigned int nr_fds;
+	uint32_t nr_ios;
+	struct vfio_user_io_fd ios[];
+};
+
+/**
+ * vfio_user_region_io_fds() - the doorbells that a region has eventfds for
+ * @c: the client
+ * @index: region index
+ * @io: set to a structure to be given to vfio_user_io_fds_free(), also when
+ *      there are none
+ *
+ * Return: 0 or a negative errno; @io isn't set then.
+ */
+int vfio_user_region_io_fds(struct vfio_user_client *c, uint32_t index,
+			    struct vfio_user_io_fds **io);
+
+/**
+ * vfio_user_io_fds_free() - close the eventfds that nobody took, and free
+ * @io: may be NULL
+ */
+void vfio_user_io_fds_free(struct vfio_user_io_fds *io);
+
+/**
  * vfio_user_dma_map() - let the device reach memory
  * @c: the client
  * @iova: I/O virtual address, in bytes
@@ -247,6 +294,76 @@ int vfio_user_dma_unmap_all(struct vfio_user_client *c);
  * Return: 0 or a negative errno.
  */
 int vfio_user_reset(struct vfio_user_client *c);
+
+/**
+ * vfio_user_feature() - VFIO_USER_DEVICE_FEATURE
+ * @c: the client
+ * @flags: feature index | VFIO_USER_FEATURE_GET, _SET or _PROBE
+ * @in: data to send behind the fixed part
+ * @in_len: its length in bytes; 0 for none
+ * @out: where the reply's data goes; what comes is not checked
+ * @out_len: room for it in bytes; 0 for none
+ *
+ * Return: bytes of data in the reply, @out_len at most; -ENOSPC: there are
+ * more, and the server sent none; or another negative errno, -ENOTTY or
+ * -EOPNOTSUPP for a feature that isn't there.
+ */
+ssize_t vfio_user_feature(struct vfio_user_client *c, uint32_t flags,
+			  const void *in, size_t in_len,
+			  void *out, size_t out_len);
+
+/**
+ * vfio_user_migration_flags() - can the device migrate, and how?
+ * @c: the client
+ * @flags: VFIO_USER_MIGRATION_*
+ *
+ * Return: 0 or a negative errno; -ENOTTY: it can't, whatever the server
+ * answered to say so.
+ */
+int vfio_user_migration_flags(struct vfio_user_client *c, uint64_t *flags);
+
+/**
+ * vfio_user_migration_get_state() - the device's migration state
+ * @c: the client
+ * @state: enum vfio_user_device_state
+ *
+ * Return: 0 or a negative errno.
+ */
+int vfio_user_migration_get_state(struct vfio_user_client *c, uint32_t *state);
+
+/**
+ * vfio_user_migration_set_state() - take the device to a migration state
+ * @c: the client
+ * @state: enum vfio_user_device_state
+ *
+ * Return: 0: it is there; or a negative errno: it is somewhere on the way,
+ * vfio_user_migration_get_state() tells.
+ */
+int vfio_user_migration_set_state(struct vfio_user_client *c, uint32_t state);
+
+/**
+ * vfio_user_migration_read() - read from the stream of the device's state
+ * @c: the client; the device is in PRE_COPY or STOP_COPY
+ * @buf: where the data goes
+ * @count: bytes; larger than the server's max_data_xfer_size is split
+ *
+ * Return: bytes read; fewer than @count: there is no more for now (in PRE_COPY)
+ * or at all (in STOP_COPY). Or a negative errno, after which nothing is known
+ * of where the stream is.
+ */
+ssize_t vfio_user_migration_read(struct vfio_user_client *c, void *buf,
+				 size_t count);
+
+/**
+ * vfio_user_migration_write() - write to the stream of the device's state
+ * @c: the client; the device is in RESUMING
+ * @buf: what to write
+ * @count: bytes; larger than the server's max_data_xfer_size is split
+ *
+ * Return: 0: all of it is written; or a negative errno.
+ */
+int vfio_user_migration_write(struct vfio_user_client *c, const void *buf,
+			      size_t count);
 
 /**
  * vfio_user_request() - any command: send, wait, receive

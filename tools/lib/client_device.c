@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The device as a whole, its interrupts, its memory and its reset.
+ * The device as a whole: its interrupts, its memory, its reset, its features.
  *
  * A command a function, but for interrupts: eventfds that don't fit in one
  * message go in several, each with fds for all or none of its sub-indexes.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "internal.h"
 #include "log.h"
@@ -29,6 +30,7 @@ int vfio_user_device_info(struct vfio_user_client *c,
 	}
 	return 0;
 }
+
 int vfio_user_irq_info(struct vfio_user_client *c, uint32_t index,
 		       struct vfio_user_irq_info *info)
 {
@@ -126,6 +128,7 @@ int vfio_user_irq_set(struct vfio_user_client *c, uint32_t flags,
 		return irq_set_eventfds(c, &set, data);
 	return -EINVAL;
 }
+
 int vfio_user_dma_map(struct vfio_user_client *c, uint64_t iova, uint64_t size,
 		      int fd, uint64_t offset, uint32_t flags)
 {
@@ -180,4 +183,40 @@ int vfio_user_dma_unmap_all(struct vfio_user_client *c)
 int vfio_user_reset(struct vfio_user_client *c)
 {
 	return client_command(c, VFIO_USER_DEVICE_RESET, NULL, 0, NULL, 0);
+}
+
+ssize_t vfio_user_feature(struct vfio_user_client *c, uint32_t flags,
+			  const void *in, size_t in_len,
+			  void *out, size_t out_len)
+{
+	struct vfio_user_device_feature req = { .flags = flags }, reply;
+	struct iovec iov[] = {
+		{ &req, sizeof(req) },
+		{ (void *)in, in_len },
+	};
+	struct msg m;
+	size_t len;
+	int ret;
+
+	if (in_len > CLIENT_MAX_XFER || out_len > CLIENT_MAX_XFER)
+		return -EMSGSIZE;
+	req.argsz = sizeof(req) + max(in_len, out_len);
+	ret = client_call(c, VFIO_USER_DEVICE_FEATURE, iov, in_len ? 2 : 1,
+			  NULL, 0, &m);
+	if (ret)
+		return ret;
+	if (m.nr_fds)
+		return client_violation(c, &m, "fds that nobody asked for");
+	if (m.len < sizeof(reply) || m.len > req.argsz)
+		return client_violation(c, &m, "a payload of the wrong length");
+	memcpy(&reply, m.payload, sizeof(reply));
+	if (reply.flags != flags || reply.argsz < m.len)
+		return client_violation(c, &m, "another feature's answer");
+	if (reply.argsz > req.argsz)
+		return -ENOSPC;
+
+	len = min(m.len - sizeof(reply), out_len);
+	if (len)
+		memcpy(out, (char *)m.payload + sizeof(reply), len);
+	return len;
 }

@@ -171,6 +171,7 @@ vfio_user_region_cap(const struct vfio_user_region_info *info, uint16_t id)
 	}
 	return NULL;
 }
+
 /*
  * One READ or WRITE. On success @m is the reply, whose structure is checked
  * but for its length; returns the count in it.
@@ -276,4 +277,161 @@ ssize_t vfio_user_region_write(struct vfio_user_client *c, uint32_t index,
 			       uint64_t offset, const void *buf, size_t count)
 {
 	return region_transfer(c, index, offset, NULL, buf, count);
+}
+
+/* The writes of one message; returns how many were done. */
+static ssize_t region_write_batch(struct vfio_user_client *c,
+				  const struct vfio_user_write_one *wrs,
+				  size_t nr)
+{
+	struct vfio_user_write_multi req = { .wr_cnt = nr }, reply;
+	struct iovec iov[] = {
+		{ &req, sizeof(req) },
+		{ (void *)wrs, nr * sizeof(*wrs) },
+	};
+	struct msg m;
+	int ret;
+
+	ret = client_call(c, VFIO_USER_REGION_WRITE_MULTI, iov, 2, NULL, 0, &m);
+	if (ret)
+		return ret;
+	if (m.nr_fds)
+		return client_violation(c, &m, "fds that nobody asked for");
+	if (m.len != sizeof(reply))
+		return client_violation(c, &m, "a payload of the wrong length");
+	memcpy(&reply, m.payload, sizeof(reply));
+	if (reply.wr_cnt > nr)
+		return client_violation(c, &m, "a count above what was asked");
+	return reply.wr_cnt;
+}
+
+ssize_t vfio_user_region_write_multi(struct vfio_user_client *c,
+				     const struct vfio_user_write_one *wrs,
+				     size_t nr)
+{
+	/* The limit is for the data, of which there are a few bytes in each. */
+	size_t most = max(client_max_xfer(c) / sizeof(*wrs), (size_t)1);
+	size_t done = 0;
+
+	if (!c->caps.write_multiple)
+		return -EOPNOTSUPP;
+	if (nr > SSIZE_MAX)
+		return -EINVAL;
+
+	while (done < nr) {
+		size_t batch = min(nr - done, most);
+		ssize_t n = region_write_batch(c, wrs + done, batch);
+
+		if (n < 0)
+			return done ? (ssize_t)done : n;
+		done += n;
+		if (n < batch)
+			break;
+	}
+	return done;
+}
+
+/*
+ * Ask with room for @argsz bytes. On success @m is the reply, whose fixed part
+ * is checked and goes into @fixed.
+ */
+static int io_fds_ask(struct vfio_user_client *c, uint32_t index,
+		      uint32_t argsz, struct msg *m,
+		      struct vfio_user_region_io_fds *fixed)
+{
+	struct vfio_user_region_io_fds req = {
+		.argsz = argsz,
+		.index = index,
+	};
+	struct iovec iov = { &req, sizeof(req) };
+	uint64_t full;
+	int ret;
+
+	ret = client_call(c, VFIO_USER_DEVICE_GET_REGION_IO_FDS, &iov, 1,
+			  NULL, 0, m);
+	if (ret)
+		return ret;
+	if (m->len < sizeof(*fixed))
+		return client_violation(c, m, "a payload of the wrong length");
+	memcpy(fixed, m->payload, sizeof(*fixed));
+	if (fixed->index != index)
+		return client_violation(c, m, "another region's index");
+	full = sizeof(*fixed) +
+	       fixed->count * (uint64_t)sizeof(struct vfio_user_io_fd);
+	if (fixed->argsz < full || full > CLIENT_MAX_REGION_INFO ||
+	    fixed->argsz > CLIENT_MAX_REGION_INFO)
+		return client_violation(c, m, "an impossible argsz or count");
+	return 0;
+}
+
+/* Has each sub-region its fd, and each fd a sub-region that it may be for? */
+static bool io_fds_ok(const struct vfio_user_io_fds *io)
+{
+	uint64_t end;
+	uint32_t i;
+
+	for (i = 0; i < io->nr_ios; i++) {
+		if (io->ios[i].fd_index >= io->nr_fds ||
+		    add_overflows(io->ios[i].offset, io->ios[i].size, &end))
+			return false;
+	}
+	return io->nr_fds <= io->nr_ios;
+}
+
+/* Copy the sub-regions in @m, check the copy, and take the fds. */
+static int io_fds_take(struct vfio_user_client *c, struct msg *m,
+		       uint32_t count, struct vfio_user_io_fds **out)
+{
+	size_t len = count * sizeof(struct vfio_user_io_fd);
+	struct vfio_user_io_fds *io;
+
+	if (m->len - sizeof(struct vfio_user_region_io_fds) < len)
+		return client_violation(c, m, "less than its count says");
+	io = malloc(sizeof(*io) + len);
+	if (!io) {
+		msg_close_fds(m);
+		return -ENOMEM;
+	}
+	io->nr_ios = count;
+	io->nr_fds = m->nr_fds;
+	memcpy(io->ios, (char *)m->payload +
+	       sizeof(struct vfio_user_region_io_fds), len);
+	if (!io_fds_ok(io)) {
+		free(io);
+		return client_violation(c, m, "impossible sub-regions");
+	}
+
+	memcpy(io->fds, m->fds, m->nr_fds * sizeof(m->fds[0]));
+	*out = io;
+	return 0;
+}
+
+int vfio_user_region_io_fds(struct vfio_user_client *c, uint32_t index,
+			    struct vfio_user_io_fds **io)
+{
+	struct vfio_user_region_io_fds fixed;
+	struct msg m;
+	int ret;
+
+	ret = io_fds_ask(c, index, sizeof(fixed), &m, &fixed);
+	if (ret)
+		return ret;
+	if (fixed.argsz > sizeof(fixed)) {
+		msg_close_fds(&m);
+		ret = io_fds_ask(c, index, fixed.argsz, &m, &fixed);
+		if (ret)
+			return ret;
+	}
+	return io_fds_take(c, &m, fixed.count, io);
+}
+
+void vfio_user_io_fds_free(struct vfio_user_io_fds *io)
+{
+	unsigned int i;
+
+	if (!io)
+		return;
+	for (i = 0; i < io->nr_fds; i++)
+		close_fd(&io->fds[i]);
+	free(io);
 }
