@@ -237,6 +237,17 @@ static int vfio_read_info(struct vfio_device *dev, struct vfio_why *why)
 	return 0;
 }
 
+/*
+ * The kernel resets a physical device on opening. A mediated one is as the last
+ * user left it, in the middle of a migration for instance, unless its driver is
+ * asked; and a driver may be able to reset it without saying so.
+ */
+static void vfio_reset_emulated(struct vfio_device *dev)
+{
+	if (dev->emulated && !ioctl(dev->fd, VFIO_DEVICE_RESET))
+		dev->flags |= VFIO_DEVICE_FLAGS_RESET;
+}
+
 int vfio_device_open(struct vfio_device *dev, const char *name,
 		     const char *sysfs, enum vfio_iommu_kind kind,
 		     bool unsafe_noiommu, struct vfio_why *why)
@@ -260,6 +271,8 @@ int vfio_device_open(struct vfio_device *dev, const char *name,
 	ret = vfio_read_info(dev, why);
 	if (ret)
 		vfio_device_close(dev);
+	else
+		vfio_reset_emulated(dev);
 	return ret;
 }
 

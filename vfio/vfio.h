@@ -173,7 +173,8 @@ struct vfio_device {
  * @unsafe_noiommu: open it even though no IOMMU confines it
  * @why: filled in on error
  *
- * The kernel resets the device, if it can, on this.
+ * The device is reset, if it can be, by this: a physical one by the kernel, a
+ * mediated one by asking its driver.
  *
  * Return: 0; -EBUSY: somebody has it open; -ENODEV: it isn't bound to a VFIO
  * driver; -EPERM: it has no IOMMU, or its group isn't viable; or what the
