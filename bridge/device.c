@@ -196,5 +196,9 @@ int device_handle_reset(struct session *s, struct msg *m)
 {
 	int ret = vfio_device_reset(&s->dev);
 
-	return ret ? ret : session_reply_send(s, m, 0, -1);
+	if (ret)
+		return ret;
+	/* It runs again, and a stream that it had is dead. */
+	close_fd(&s->migration);
+	return session_reply_send(s, m, 0, -1);
 }
