@@ -95,9 +95,10 @@ static ssize_t read_config(const char *path, uint8_t *config)
 		goto disconnect;
 	}
 
+	/* Some mediated devices have a byte less than the usual. */
 	n = vfio_user_region_read(c, PCI_CONFIG_REGION, 0, config,
 				  info->size >= EXTENDED_SIZE ? EXTENDED_SIZE :
-				  CONFIG_SIZE);
+				  min(info->size, (uint64_t)CONFIG_SIZE));
 	free(info);
 	if (n < 0) {
 		tool_fail(n, "can't read configuration space");
