@@ -19,6 +19,7 @@ static const struct subcommand * const subcommands[] = {
 	&cmd_write,
 	&cmd_irq,
 	&cmd_dma,
+	&cmd_migrate,
 	&cmd_reset,
 	&cmd_status,
 	&cmd_bind,

@@ -40,6 +40,7 @@ extern const struct subcommand cmd_dma;
 extern const struct subcommand cmd_info;
 extern const struct subcommand cmd_irq;
 extern const struct subcommand cmd_lspci;
+extern const struct subcommand cmd_migrate;
 extern const struct subcommand cmd_read;
 extern const struct subcommand cmd_reset;
 extern const struct subcommand cmd_status;
