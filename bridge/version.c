@@ -7,6 +7,10 @@
  * that says something wrong is told EINVAL and closed; one that comes when the
  * device is held elsewhere is told EBUSY and closed. A session that has been
  * greeted isn't greeted again.
+ *
+ * QEMU receives the reply in a buffer as large as its request, and gives up
+ * when it doesn't fit. So what can get long, the list of IOVA ranges, is told
+ * only to a client that speaks of IOVA ranges itself.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -27,10 +31,23 @@ static uint64_t version_migration_pgsize(struct session *s)
 	return ret ? 0 : VFIO_USER_DEF_PGSIZES;
 }
 
+static void version_iova_ranges(const struct vfio_iommu_info *iommu,
+				struct vfio_user_caps *caps)
+{
+	unsigned int i;
+
+	caps->knows_iova_ranges = true;
+	caps->nr_iova_ranges = min(iommu->nr_ranges,
+				   (unsigned int)VFIO_USER_MAX_IOVA_RANGES);
+	for (i = 0; i < caps->nr_iova_ranges; i++) {
+		caps->iova_ranges[i].first = iommu->ranges[i].first;
+		caps->iova_ranges[i].last = iommu->ranges[i].last;
+	}
+}
+
 static void version_caps(struct session *s, struct vfio_user_caps *caps)
 {
 	const struct vfio_iommu_info *iommu = &s->iommu;
-	unsigned int i;
 
 	caps_default(caps);
 	caps->max_msg_fds = BRIDGE_MAX_MSG_FDS;
@@ -39,12 +56,8 @@ static void version_caps(struct session *s, struct vfio_user_caps *caps)
 	caps->pgsizes = iommu->pgsizes;
 	caps->write_multiple = true;
 	caps->migration_pgsize = version_migration_pgsize(s);
-	caps->nr_iova_ranges = min(iommu->nr_ranges,
-				   (unsigned int)VFIO_USER_MAX_IOVA_RANGES);
-	for (i = 0; i < caps->nr_iova_ranges; i++) {
-		caps->iova_ranges[i].first = iommu->ranges[i].first;
-		caps->iova_ranges[i].last = iommu->ranges[i].last;
-	}
+	if (s->caps.knows_iova_ranges)
+		version_iova_ranges(iommu, caps);
 }
 
 /* Greeted clients may be idle for as long as they like. */

@@ -187,6 +187,7 @@ static int caps_parse_iova_ranges(const json_t *list,
 		caps->iova_ranges[i].last = json_integer_value(last);
 	}
 	caps->nr_iova_ranges = nr;
+	caps->knows_iova_ranges = true;
 	return 0;
 }
 
@@ -306,7 +307,7 @@ char *caps_format(const struct vfio_user_caps *caps)
 		if (cap_format(caps, &caps_table[i], json))
 			goto put_root;
 	}
-	if (caps->nr_iova_ranges && caps_format_iova_ranges(caps, json))
+	if (caps->knows_iova_ranges && caps_format_iova_ranges(caps, json))
 		goto put_root;
 	text = json_dumps(root, JSON_COMPACT);
 

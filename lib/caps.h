@@ -19,6 +19,8 @@
  * @twin_fd_index: in a reply with @twin_socket, which of its fds that is;
  *                 -1 if not given
  * @migration_pgsize: 0, or the page size of dirty tracking in bytes ("migration")
+ * @knows_iova_ranges: the next two were given, if only as an empty list; from
+ *                     a client it means that it wants to be told
  * @nr_iova_ranges: how many of @iova_ranges are meant; 0 if not given
  * @iova_ranges: first and last I/O virtual address of each range that the
  *               IOMMU can map (our extension, "iova_ranges")
@@ -32,6 +34,7 @@ struct vfio_user_caps {
 	bool twin_socket;
 	int twin_fd_index;
 	uint64_t migration_pgsize;
+	bool knows_iova_ranges;
 	unsigned int nr_iova_ranges;
 	struct {
 		uint64_t first;

@@ -354,6 +354,7 @@ TEST(rule11_everything_said_is_read_back)
 	caps.twin_socket = true;
 	caps.twin_fd_index = 3;
 	caps.migration_pgsize = 65536;
+	caps.knows_iova_ranges = true;
 	caps.nr_iova_ranges = 2;
 	caps.iova_ranges[0].last = 0xfedfffff;
 	caps.iova_ranges[1].first = 0xfef00000;
@@ -411,6 +412,7 @@ TEST(rule11_numbers_above_63_bits_are_said_as_signed)
 	caps_default(&caps);
 	caps.max_data_xfer_size = UINT64_MAX;
 	caps.pgsizes = ~0xfffull;
+	caps.knows_iova_ranges = true;
 	caps.nr_iova_ranges = 3;
 	caps.iova_ranges[0].last = 0xfff;
 	caps.iova_ranges[1].first = 0x2000;
@@ -443,6 +445,7 @@ TEST(rule12_iova_ranges_are_pairs)
 	EXPECT_EQ(8192, caps.iova_ranges[1].last);
 	ASSERT_EQ(0, parse_cap("\"iova_ranges\":[]", &caps));
 	EXPECT_EQ(0, caps.nr_iova_ranges);
+	EXPECT_TRUE(caps.knows_iova_ranges);
 }
 
 TEST(rule12_iova_ranges_that_are_no_ranges_are_refused)

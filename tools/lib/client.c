@@ -269,6 +269,7 @@ static char *client_caps(void)
 	caps_default(&caps);
 	caps.max_msg_fds = VFIO_USER_MAX_SCM_FDS;
 	caps.max_data_xfer_size = CLIENT_MAX_XFER;
+	caps.knows_iova_ranges = true;
 	return caps_format(&caps);
 }
 
