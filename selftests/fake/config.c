@@ -81,6 +81,8 @@ void fake_config_default(struct fake_config *config)
 			{ 0xfef00000, 0x7fffffffffull },
 		},
 		.dma_avail = 65535,
+		.mig_len = 1000,
+		.log_page = 4096,
 	};
 }
 

@@ -76,8 +76,12 @@ static bool memory_locked(bool *cdev)
 
 static void device_free(struct device *dev)
 {
-	if (dev->bound)
+	if (dev->bound) {
 		irq_exit();
+		doorbell_exit();
+		migration_exit();
+		logging_exit();
+	}
 	if (dev->ioas)
 		iommufd_detach(dev->ioas);
 	if (dev->iommufd)
@@ -130,6 +134,8 @@ static void device_enable(struct device *dev, int fd)
 	fake_control()->enables++;
 	model_reset(fd, true);
 	irq_init();
+	doorbell_init();
+	logging_exit();
 }
 
 static long device_check_iommufd(const struct abi_device_bind_iommufd *bind,
@@ -387,27 +393,6 @@ static long device_bus_reset(const struct device *dev, int fd,
 	return 0;
 }
 
-/* The checks that come before those of a feature; a feature is a case here. */
-static long device_feature(const struct vfio_device_feature *feature)
-{
-	const uint32_t ops = VFIO_DEVICE_FEATURE_PROBE |
-			     VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SET;
-
-	if (feature->argsz < sizeof(*feature))
-		return -EINVAL;
-	if (feature->flags & ~(VFIO_DEVICE_FEATURE_MASK | ops))
-		return -EINVAL;
-	if (!(feature->flags & VFIO_DEVICE_FEATURE_PROBE) &&
-	    (feature->flags & VFIO_DEVICE_FEATURE_SET) &&
-	    (feature->flags & VFIO_DEVICE_FEATURE_GET))
-		return -EINVAL;
-
-	switch (feature->flags & VFIO_DEVICE_FEATURE_MASK) {
-	default:
-		return -ENOTTY;
-	}
-}
-
 static long device_bound_ioctl(struct device *dev, int fd,
 			       unsigned long request, void *arg)
 {
@@ -431,7 +416,9 @@ static long device_bound_ioctl(struct device *dev, int fd,
 	case VFIO_DEVICE_PCI_HOT_RESET:
 		return bus_check(dev) ?: device_bus_reset(dev, fd, arg);
 	case VFIO_DEVICE_FEATURE:
-		return device_feature(arg);
+		return feature_call(fd, arg);
+	case VFIO_DEVICE_IOEVENTFD:
+		return doorbell_set(arg);
 	default:
 		return -ENOTTY;
 	}

@@ -30,6 +30,7 @@
 #define FAKE_MAX_RULES		16
 #define FAKE_SHOWN_MAPS		256
 #define FAKE_LOG_LEN		64
+#define FAKE_MAX_DOORBELLS	64
 
 /* Where a region begins in the device's file and so on its fd, as vfio-pci. */
 #define FAKE_REGION_SHIFT	40
@@ -38,7 +39,8 @@
  * enum fake_call - what a rule can hit and what is counted
  *
  * Only what concerns the fake counts: paths below its root, its own fds, and
- * for the two about memory, shared mappings of a file.
+ * for the two about memory, shared mappings of a file. PREAD and PWRITE are
+ * accesses to the device, READ and WRITE those of a migration stream.
  */
 enum fake_call {
 	FAKE_NONE,
@@ -53,6 +55,8 @@ enum fake_call {
 	FAKE_MMAP,
 	FAKE_MUNMAP,
 	FAKE_IOCTL,
+	FAKE_READ,
+	FAKE_WRITE,
 	FAKE_NR_CALLS,
 };
 
@@ -62,6 +66,7 @@ enum fake_kind {
 	FAKE_GROUP,
 	FAKE_DEVICE,
 	FAKE_IOMMUFD,
+	FAKE_STREAM,
 	FAKE_NR_KINDS,
 };
 
@@ -73,8 +78,8 @@ enum fake_kind {
  * @nth: which occurrence since the rule was written, from 1; 0: all of them
  * @err: the errno to fail with; 0: the call happens
  * @delay_ms: wait this long first, in milliseconds
- * @limit: for FAKE_PREAD and FAKE_PWRITE with @err 0: transfer at most this
- *         many bytes; 0: no limit
+ * @limit: for FAKE_PREAD, FAKE_PWRITE, FAKE_READ and FAKE_WRITE with @err 0:
+ *         transfer at most this many bytes; 0: no limit
  * @seen: occurrences so far, counted by the fake
  */
 struct fake_rule {
@@ -162,6 +167,13 @@ struct fake_other {
  * @ranges: I/O virtual addresses that can be mapped, both ends included
  * @dma_avail: how many maps a type1 container takes
  * @memlock: bytes that can be mapped before ENOMEM; 0: no limit
+ * @migration: VFIO_MIGRATION_* that it has; 0: it can't migrate
+ * @mig_len: length of its state in a stream, in bytes, at least FAKE_MIG_MIN
+ * @mig_initial: how much of that PRE_COPY yields, in bytes
+ * @mig_enomsg: what ends PRE_COPY's part is ENOMSG; else it looks like the end
+ *              of the stream, as with the mtty driver
+ * @logging: it can log what it writes to memory
+ * @log_page: the page size that it logs by, in bytes, whatever it is asked for
  */
 struct fake_config {
 	char name[64];
@@ -195,7 +207,16 @@ struct fake_config {
 	} ranges[FAKE_MAX_RANGES];
 	uint32_t dma_avail;
 	uint64_t memlock;
+	uint32_t migration;
+	uint32_t mig_len;
+	uint32_t mig_initial;
+	bool mig_enomsg;
+	bool logging;
+	uint64_t log_page;
 };
+
+/* The least state that can be migrated: what it begins and ends with. */
+#define FAKE_MIG_MIN		24
 
 /**
  * struct fake_map - one DMA map
@@ -267,6 +288,22 @@ struct fake_irq {
 };
 
 /**
+ * struct fake_doorbell - a VFIO_DEVICE_IOEVENTFD
+ * @fd: the eventfd, of the process that has the fake
+ * @region: region
+ * @width: of the write, in bytes; 0: this entry isn't in use
+ * @offset: in the region
+ * @data: what is written, little-endian
+ */
+struct fake_doorbell {
+	int32_t fd;
+	uint32_t region;
+	uint32_t width;
+	uint64_t offset;
+	uint64_t data;
+};
+
+/**
  * struct fake_control - the shared page
  * @magic: FAKE_MAGIC
  * @size: of this structure in bytes, against a stale binary
@@ -288,6 +325,10 @@ struct fake_irq {
  * @maps: some of them: the first FAKE_SHOWN_MAPS, while there are no more
  * @nr_accesses: accesses to the device so far
  * @log: the last ones; access number n is in entry n % FAKE_LOG_LEN
+ * @mig_state: migration state of the device, as VFIO numbers them
+ * @nr_log_ranges: ranges whose DMA writes are logged; 0: no logging
+ * @nr_doorbells: how many of @doorbells are in use
+ * @doorbells: the ioeventfds
  * @irq: the interrupts
  */
 struct fake_control {
@@ -310,6 +351,10 @@ struct fake_control {
 	struct fake_map maps[FAKE_SHOWN_MAPS];
 	uint64_t nr_accesses;
 	struct fake_access log[FAKE_LOG_LEN];
+	uint32_t mig_state;
+	uint32_t nr_log_ranges;
+	uint32_t nr_doorbells;
+	struct fake_doorbell doorbells[FAKE_MAX_DOORBELLS];
 	struct fake_irq irq;
 };
 
@@ -392,6 +437,30 @@ void fake_irq_lock(struct fake_control *control);
  * @control: the shared page
  */
 void fake_irq_unlock(struct fake_control *control);
+
+/**
+ * fake_fd_get() - an fd of this process's for one of another's
+ * @pid: whose it is; of this process itself it is the same fd
+ * @fd: its number there
+ *
+ * Return: an fd for fake_fd_put(), or a negative errno.
+ */
+int fake_fd_get(pid_t pid, int fd);
+
+/**
+ * fake_fd_put() - the counterpart of fake_fd_get()
+ * @pid: the same
+ * @fd: from fake_fd_get()
+ */
+void fake_fd_put(pid_t pid, int fd);
+
+/**
+ * fake_eventfd_take() - what an eventfd counts
+ * @fd: an eventfd of this process, which counts nothing afterwards
+ *
+ * Return: the count, 0 if there is none. Never waits.
+ */
+uint64_t fake_eventfd_take(int fd);
 
 /**
  * fake_config_pci() - the PCI header and the capabilities

@@ -1246,21 +1246,459 @@ TEST_F(machine, what_a_bus_reset_touches)
 	EXPECT_EQ(0, bus.info.devices[1].group_id);
 }
 
-TEST_F(machine, features_are_unknown)
+#define GET		VFIO_DEVICE_FEATURE_GET
+#define SET		VFIO_DEVICE_FEATURE_SET
+#define PROBE		VFIO_DEVICE_FEATURE_PROBE
+#define MIGRATION	VFIO_DEVICE_FEATURE_MIGRATION
+#define MIG_STATE	VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE
+#define LOG_START	VFIO_DEVICE_FEATURE_DMA_LOGGING_START
+#define LOG_STOP	VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP
+#define LOG_REPORT	VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT
+
+/* Migration states, and what of them a device has. */
+enum {
+	ERROR,
+	STOP,
+	RUNNING,
+	STOP_COPY,
+	RESUMING,
+	RUNNING_P2P,
+	PRE_COPY,
+	PRE_COPY_P2P,
+	NR_STATES,
+};
+
+#define HAS_PRE_COPY	4u
+
+/* VFIO_DEVICE_FEATURE; what it fails with. */
+static int feature(int device, uint32_t flags, void *data, size_t len)
 {
-	struct vfio_device_feature feature = {
-		.argsz = sizeof(feature),
-		.flags = VFIO_DEVICE_FEATURE_PROBE | VFIO_DEVICE_FEATURE_GET |
-			 VFIO_DEVICE_FEATURE_MIGRATION,
+	struct {
+		struct vfio_device_feature feature;
+		uint64_t data[16];
+	} arg = {
+		.feature.argsz = sizeof(arg.feature) + len,
+		.feature.flags = flags,
 	};
+	int err;
+
+	memcpy(arg.data, data, len);
+	err = ERRNO_OF(ioctl(device, VFIO_DEVICE_FEATURE, &arg));
+	memcpy(data, arg.data, len);
+	return err;
+}
+
+/* Go to a state; the errno, and in @fd what came with it. */
+static int set_state(int device, uint32_t state, int *fd)
+{
+	struct vfio_device_feature_mig_state set = { state, 99 };
+	int err = feature(device, SET | MIG_STATE, &set, sizeof(set));
+
+	*fd = set.data_fd;
+	return err;
+}
+
+static uint32_t get_state(int device)
+{
+	struct vfio_device_feature_mig_state get = { 99, 99 };
+
+	if (feature(device, GET | MIG_STATE, &get, sizeof(get)) ||
+	    get.data_fd != -1)
+		return NR_STATES;
+	return get.device_state;
+}
+
+TEST_F(machine, features_are_checked)
+{
+	struct vfio_device_feature arg = { .argsz = sizeof(arg) };
+	uint64_t data[4] = { 0 };
+
+	self->control->config.migration = VFIO_MIGRATION_STOP_COPY;
+	self->control->config.logging = true;
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	EXPECT_EQ(ENOTTY, feature(self->dev.device, PROBE | 0, data, 0));
+	EXPECT_EQ(ENOTTY, feature(self->dev.device, PROBE | 0xffff, data, 0));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, PROBE << 1 | MIGRATION,
+				  data, 8));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, GET | SET, data, 8));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, MIGRATION, data, 8));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, SET | MIGRATION, data, 8));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, GET | MIGRATION, data, 7));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, GET | MIG_STATE, data, 7));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, GET | LOG_START, data,
+				  24));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, SET | LOG_START, data,
+				  23));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, GET | LOG_STOP, data, 0));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, SET | LOG_REPORT, data,
+				  32));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, GET | LOG_REPORT, data,
+				  31));
+
+	EXPECT_EQ(0, feature(self->dev.device, PROBE | MIGRATION, data, 0));
+	EXPECT_EQ(0, feature(self->dev.device, PROBE | GET | MIGRATION, data,
+			     0));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, PROBE | GET | SET |
+				  MIGRATION, data, 0));
+	EXPECT_EQ(0, feature(self->dev.device, PROBE | GET | SET | MIG_STATE,
+			     data, 0));
+	EXPECT_EQ(0, feature(self->dev.device, PROBE | SET | LOG_START, data,
+			     0));
+	EXPECT_EQ(0, feature(self->dev.device, GET | MIGRATION, data, 8));
+	EXPECT_EQ(VFIO_MIGRATION_STOP_COPY, data[0]);
+	arg.argsz--;
+	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->dev.device, VFIO_DEVICE_FEATURE,
+					 &arg)));
+}
+
+TEST_F(machine, features_that_it_does_not_have)
+{
+	uint64_t data[4] = { 0 };
 
 	ASSERT_EQ(0, open_cdev(&self->dev));
-	EXPECT_EQ(ENOTTY, ERRNO_OF(ioctl(self->dev.device, VFIO_DEVICE_FEATURE,
-					 &feature)));
-	feature.flags = VFIO_DEVICE_FEATURE_GET | VFIO_DEVICE_FEATURE_SET;
-	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->dev.device, VFIO_DEVICE_FEATURE,
-					 &feature)));
+	EXPECT_EQ(ENOTTY, feature(self->dev.device, GET | MIGRATION, data, 8));
+	EXPECT_EQ(ENOTTY, feature(self->dev.device, PROBE | MIG_STATE, data,
+				  0));
+	EXPECT_EQ(ENOTTY, feature(self->dev.device, SET | LOG_START, data,
+				  24));
+	EXPECT_EQ(ENOTTY, feature(self->dev.device, SET | LOG_STOP, data, 0));
+	EXPECT_EQ(ENOTTY, feature(self->dev.device, GET | LOG_REPORT, data,
+				  32));
 	EXPECT_EQ(ENOTTY, ERRNO_OF(ioctl(self->dev.device, 0x1234)));
+}
+
+/* From anywhere to anywhere, as far as there are such states. */
+static bool can_go(uint32_t kind, uint32_t from, uint32_t to)
+{
+	static const uint32_t needs[NR_STATES] = { 8, 1, 1, 1, 1, 3, 5, 7 };
+
+	if ((needs[to] & kind) != needs[to])
+		return false;
+	if (from == STOP_COPY && (to == PRE_COPY || to == PRE_COPY_P2P))
+		return false;
+	/* Nothing was written that it could stop resuming with. */
+	return from != RESUMING || to == RESUMING;
+}
+
+TEST_F(machine, migration_states)
+{
+	uint32_t kind, from, to, want;
+	int device, err, fd;
+
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	device = self->dev.device;
+	for (kind = 1; kind < 8; kind += 2) {
+		self->control->config.migration = kind;
+		for (from = 0; from < NR_STATES * NR_STATES; from++) {
+			to = from % NR_STATES;
+			ASSERT_EQ(0, ioctl(device, VFIO_DEVICE_RESET));
+			ASSERT_EQ(RUNNING, get_state(device));
+			if (set_state(device, from / NR_STATES, &fd))
+				continue;
+			close_fd(&fd);
+			err = set_state(device, to, &fd);
+			close_fd(&fd);
+			want = can_go(kind, from / NR_STATES, to) ? 0 : EINVAL;
+			ASSERT_EQ(want, err);
+			if (err)
+				continue;
+			EXPECT_EQ(to, get_state(device));
+		}
+	}
+	EXPECT_EQ(EINVAL, set_state(device, NR_STATES, &fd));
+	EXPECT_EQ(-1, fd);
+	EXPECT_EQ(EINVAL, set_state(device, UINT32_MAX, &fd));
+}
+
+TEST_F(machine, migration_moves_the_device)
+{
+	uint8_t data[2000];
+	int fd, other;
+
+	self->control->config.migration = VFIO_MIGRATION_STOP_COPY;
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	ASSERT_TRUE(reg_write(self->dev.device, FAKE_REG_SCRATCH, 4711));
+	ASSERT_EQ(0, set_state(self->dev.device, STOP_COPY, &fd));
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(100, read(fd, data, 100));
+	EXPECT_EQ(900, read(fd, data + 100, 1000));
+	EXPECT_EQ(0, read(fd, data, 1));
+	EXPECT_EQ(EBADF, ERRNO_OF(write(fd, data, 1)));
+	EXPECT_EQ(0, set_state(self->dev.device, STOP_COPY, &other));
+	EXPECT_EQ(-1, other);
+
+	ASSERT_EQ(0, set_state(self->dev.device, RESUMING, &other));
+	ASSERT_LE(0, other);
+	EXPECT_EQ(ENODEV, ERRNO_OF(read(fd, data, 1)));
+	EXPECT_EQ(EBADF, ERRNO_OF(read(other, data, 1)));
+	ASSERT_TRUE(reg_write(self->dev.device, FAKE_REG_SCRATCH, 1));
+	EXPECT_EQ(999, write(other, data, 999));
+	EXPECT_EQ(EINVAL, set_state(self->dev.device, STOP, &fd));
+	EXPECT_EQ(RESUMING, get_state(self->dev.device));
+	EXPECT_EQ(ENOMEM, ERRNO_OF(write(other, data, 2)));
+	EXPECT_EQ(1, write(other, data + 999, 1));
+	EXPECT_EQ(0, set_state(self->dev.device, RUNNING, &fd));
+	EXPECT_EQ(-1, fd);
+	EXPECT_EQ(4711, reg_read(self->dev.device, FAKE_REG_SCRATCH));
+	EXPECT_EQ(ENODEV, ERRNO_OF(write(other, data, 1)));
+	close(other);
+}
+
+TEST_F(machine, migration_checks_what_it_resumes)
+{
+	static const int wrong[] = { 0, 8, 16, 991 };
+	uint8_t data[2000];
+	int fd, i;
+
+	self->control->config.migration = VFIO_MIGRATION_STOP_COPY;
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	ASSERT_EQ(0, set_state(self->dev.device, STOP_COPY, &fd));
+	ASSERT_EQ(1000, read(fd, data, 1000));
+	close(fd);
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		ASSERT_EQ(0, ioctl(self->dev.device, VFIO_DEVICE_RESET));
+		ASSERT_EQ(0, set_state(self->dev.device, RESUMING, &fd));
+		data[wrong[i]] ^= 1;
+		EXPECT_EQ(1000, write(fd, data, 1000));
+		data[wrong[i]] ^= 1;
+		close(fd);
+		EXPECT_EQ(EINVAL, set_state(self->dev.device, STOP, &fd));
+	}
+}
+
+TEST_F(machine, migration_before_it_stops)
+{
+	uint8_t data[2000];
+	int fd, other;
+
+	self->control->config.migration = VFIO_MIGRATION_STOP_COPY |
+					  HAS_PRE_COPY;
+	self->control->config.mig_initial = 300;
+	self->control->config.mig_enomsg = true;
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	ASSERT_EQ(0, set_state(self->dev.device, PRE_COPY, &fd));
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(300, read(fd, data, 1000));
+	EXPECT_EQ(ENOMSG, ERRNO_OF(read(fd, data, 1000)));
+	ASSERT_TRUE(reg_write(self->dev.device, FAKE_REG_SCRATCH, 42));
+	ASSERT_EQ(0, set_state(self->dev.device, STOP_COPY, &other));
+	EXPECT_EQ(-1, other);
+	EXPECT_EQ(700, read(fd, data + 300, 1000));
+	EXPECT_EQ(0, read(fd, data, 1000));
+	EXPECT_EQ(42, data[992]);
+
+	/* A driver may say the same of both ends. */
+	close(fd);
+	ASSERT_EQ(0, ioctl(self->dev.device, VFIO_DEVICE_RESET));
+	self->control->config.mig_enomsg = false;
+	ASSERT_EQ(0, set_state(self->dev.device, PRE_COPY, &fd));
+	EXPECT_EQ(300, read(fd, data, 1000));
+	EXPECT_EQ(0, read(fd, data, 1000));
+	close(fd);
+}
+
+TEST_F(machine, streams_can_be_made_to_fail)
+{
+	const struct fake_rule shorter = { .call = FAKE_READ, .limit = 10 };
+	const struct fake_rule fails = { .call = FAKE_WRITE, .err = EIO };
+	uint8_t data[2000];
+	int fd;
+
+	self->control->config.migration = VFIO_MIGRATION_STOP_COPY;
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	fake_rule_set(&self->root, 0, &shorter);
+	fake_rule_set(&self->root, 1, &fails);
+	ASSERT_EQ(0, set_state(self->dev.device, STOP_COPY, &fd));
+	EXPECT_EQ(10, read(fd, data, 1000));
+	close(fd);
+	ASSERT_EQ(0, set_state(self->dev.device, RESUMING, &fd));
+	EXPECT_EQ(EIO, ERRNO_OF(write(fd, data, 10)));
+	EXPECT_EQ(2, self->control->opens[FAKE_STREAM]);
+	close(fd);
+}
+
+/* What a device has logged, as one word. */
+static int log_report(int device, uint64_t iova, uint64_t length,
+		      uint64_t page_size, uint64_t *bits)
+{
+	struct vfio_device_feature_dma_logging_report report = {
+		.iova = iova,
+		.length = length,
+		.page_size = page_size,
+		.bitmap = (uintptr_t)bits,
+	};
+
+	*bits = 0;
+	return feature(device, GET | LOG_REPORT, &report, sizeof(report));
+}
+
+static int log_start(int device, uint64_t *page_size, uint32_t nr,
+		     const struct vfio_device_feature_dma_logging_range *range)
+{
+	struct vfio_device_feature_dma_logging_control control = {
+		.page_size = *page_size,
+		.num_ranges = nr,
+		.ranges = (uintptr_t)range,
+	};
+	int err = feature(device, SET | LOG_START, &control, sizeof(control));
+
+	*page_size = control.page_size;
+	return err;
+}
+
+TEST_F(machine, dma_logging)
+{
+	const struct vfio_device_feature_dma_logging_range range = {
+		0x100000, 8 * PAGE
+	};
+	uint64_t bits, page = 2 * PAGE;
+
+	self->control->config.logging = true;
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	ASSERT_EQ(0, map_file(&self->dev, 0x100000, MEM_SIZE, self->mem, 0,
+			      ABI_IOAS_MAP_READABLE | ABI_IOAS_MAP_WRITEABLE));
+	ASSERT_TRUE(bus_master(self->dev.device, true));
+	EXPECT_EQ(EINVAL, log_report(self->dev.device, 0x100000, 8 * PAGE,
+				     PAGE, &bits));
+	ASSERT_EQ(0, log_start(self->dev.device, &page, 1, &range));
+	EXPECT_EQ(PAGE, page);
+	EXPECT_EQ(1, self->control->nr_log_ranges);
+	EXPECT_EQ(EINVAL, log_start(self->dev.device, &page, 1, &range));
+
+	/* Page 2, pages 4 and 5, and one outside of the range. */
+	dma(self->dev.device, 0x100000, 0x102010, 8);
+	dma(self->dev.device, 0x100000, 0x104ffc, 8);
+	dma(self->dev.device, 0x100000, 0x108000, 8);
+	EXPECT_EQ(0, log_report(self->dev.device, 0x100000, 2 * PAGE, PAGE,
+				&bits));
+	EXPECT_EQ(0, bits);
+	EXPECT_EQ(0, log_report(self->dev.device, 0x100000, MEM_SIZE, PAGE,
+				&bits));
+	EXPECT_EQ(0x34, bits);
+	EXPECT_EQ(0, log_report(self->dev.device, 0x100000, MEM_SIZE, PAGE,
+				&bits));
+	EXPECT_EQ(0, bits);
+	dma(self->dev.device, 0x100000, 0x105000, 8);
+	EXPECT_EQ(0, log_report(self->dev.device, 0x100000, MEM_SIZE, 2 * PAGE,
+				&bits));
+	EXPECT_EQ(4, bits);
+
+	EXPECT_EQ(0, feature(self->dev.device, SET | LOG_STOP, &page, 0));
+	EXPECT_EQ(0, feature(self->dev.device, SET | LOG_STOP, &page, 0));
+	EXPECT_EQ(0, self->control->nr_log_ranges);
+	EXPECT_EQ(EINVAL, log_report(self->dev.device, 0x100000, PAGE, PAGE,
+				     &bits));
+}
+
+TEST_F(machine, dma_logging_is_checked)
+{
+	struct vfio_device_feature_dma_logging_range range[2] = {
+		{ 0x100000, 8 * PAGE }, { 0x107000, PAGE },
+	};
+	uint64_t bits, page = PAGE;
+
+	self->control->config.logging = true;
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	EXPECT_EQ(EINVAL, log_start(self->dev.device, &page, 0, range));
+	EXPECT_EQ(E2BIG, log_start(self->dev.device, &page, 257, range));
+	EXPECT_EQ(EINVAL, log_start(self->dev.device, &page, 2, range));
+	range[0].iova++;
+	EXPECT_EQ(EINVAL, log_start(self->dev.device, &page, 1, range));
+	range[0].iova = -PAGE;
+	EXPECT_EQ(EOVERFLOW, log_start(self->dev.device, &page, 1, range));
+	EXPECT_EQ(0, log_start(self->dev.device, &page, 1, &range[1]));
+
+	EXPECT_EQ(EINVAL, log_report(self->dev.device, 0, PAGE, 2048, &bits));
+	EXPECT_EQ(EINVAL, log_report(self->dev.device, 0, PAGE, 3 * PAGE,
+				     &bits));
+	EXPECT_EQ(EOVERFLOW, log_report(self->dev.device, -PAGE, PAGE, PAGE,
+					&bits));
+}
+
+static int ioeventfd(int device, uint64_t offset, uint32_t flags,
+		     uint64_t data, int fd)
+{
+	struct vfio_device_ioeventfd arg = {
+		.argsz = sizeof(arg),
+		.flags = flags,
+		.offset = offset,
+		.data = data,
+		.fd = fd,
+	};
+
+	return ERRNO_OF(ioctl(device, VFIO_DEVICE_IOEVENTFD, &arg));
+}
+
+TEST_F(machine, ioeventfds_are_checked)
+{
+	const off_t bar2 = REGION(FAKE_MSIX_BAR);
+	struct vfio_device_ioeventfd small = { .argsz = sizeof(small) - 1 };
+	int event = new_eventfd(), i;
+
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->dev.device,
+					 VFIO_DEVICE_IOEVENTFD, &small)));
+	EXPECT_EQ(EINVAL, ioeventfd(self->dev.device, 0x100, 0, 0, event));
+	EXPECT_EQ(EINVAL, ioeventfd(self->dev.device, 0x100, 3, 0, event));
+	EXPECT_EQ(EINVAL, ioeventfd(self->dev.device, 0x100, 16, 0, event));
+	EXPECT_EQ(EINVAL, ioeventfd(self->dev.device, 0x100, 4, 0, -2));
+	EXPECT_EQ(EINVAL, ioeventfd(self->dev.device, CONFIG, 4, 0, event));
+	EXPECT_EQ(EINVAL, ioeventfd(self->dev.device, 0x3ffe, 4, 0, event));
+	EXPECT_EQ(EINVAL, ioeventfd(self->dev.device, bar2 + 0xff, 1, 0,
+				    event));
+	EXPECT_EQ(EBADF, ioeventfd(self->dev.device, 0x100, 4, 0, 9999));
+	EXPECT_EQ(EINVAL, ioeventfd(self->dev.device, 0x100, 4, 0, self->mem));
+	EXPECT_EQ(ENODEV, ioeventfd(self->dev.device, 0x100, 4, 0, -1));
+
+	EXPECT_EQ(0, ioeventfd(self->dev.device, bar2 + 0x100, 1, 0, event));
+	EXPECT_EQ(EEXIST, ioeventfd(self->dev.device, bar2 + 0x100, 1, 0,
+				    event));
+	for (i = 1; i < FAKE_MAX_DOORBELLS; i++)
+		EXPECT_EQ(0, ioeventfd(self->dev.device, 0x100, 4, i, event));
+	EXPECT_EQ(ENOSPC, ioeventfd(self->dev.device, 0x100, 4, i, event));
+	EXPECT_EQ(FAKE_MAX_DOORBELLS, self->control->nr_doorbells);
+	EXPECT_EQ(0, ioeventfd(self->dev.device, 0x100, 4, 5, -1));
+	EXPECT_EQ(FAKE_MAX_DOORBELLS - 1, self->control->nr_doorbells);
+	EXPECT_EQ(ENODEV, ioeventfd(self->dev.device, 0x100, 4, 5, -1));
+	close_all(&self->dev);
+	EXPECT_EQ(0, self->control->nr_doorbells);
+	close(event);
+}
+
+TEST_F(machine, ioeventfds_write)
+{
+	const uint16_t off = 0, memory = PCI_COMMAND_MEMORY;
+	int event = new_eventfd(), device;
+	const struct fake_access *last;
+	uint32_t value;
+
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	device = self->dev.device;
+	EXPECT_EQ(0, ioeventfd(device, 0x104, 4, 0x12345678, event));
+	EXPECT_EQ(0, fake_doorbells_poll(&self->root));
+	EXPECT_EQ(0, fake_eventfd_signal(event));
+	EXPECT_EQ(0, fake_eventfd_signal(event));
+	EXPECT_EQ(1, fake_doorbells_poll(&self->root));
+	EXPECT_EQ(0, fake_doorbells_poll(&self->root));
+	last = fake_last_access(&self->root, 0);
+	ASSERT_NE(NULL, last);
+	EXPECT_EQ(0x104, last->offset);
+	EXPECT_EQ(4, last->width);
+	EXPECT_TRUE(last->write);
+	EXPECT_EQ(0x12345678, last->value);
+	EXPECT_EQ(4, pread(device, &value, 4, 0x104));
+	EXPECT_EQ(0x12345678, value);
+
+	/* Nothing is written to a BAR that doesn't decode. */
+	value = 0;
+	EXPECT_EQ(4, pwrite(device, &value, 4, 0x104));
+	EXPECT_EQ(2, pwrite(device, &off, 2, CONFIG + PCI_COMMAND));
+	EXPECT_EQ(0, fake_eventfd_signal(event));
+	EXPECT_EQ(1, fake_doorbells_poll(&self->root));
+	EXPECT_EQ(2, pwrite(device, &memory, 2, CONFIG + PCI_COMMAND));
+	EXPECT_EQ(4, pread(device, &value, 4, 0x104));
+	EXPECT_EQ(0, value);
+	close(event);
 }
 
 #define TRIGGER		VFIO_IRQ_SET_ACTION_TRIGGER
@@ -1764,6 +2202,7 @@ TEST(mdev)
 	EXPECT_EQ(FAKE_DMA_DONE, dma(dev.device, 0x10000, 0x10800, 8));
 	munmap(window, PAGE);
 	EXPECT_EQ(FAKE_DMA_READ_FAULT, dma(dev.device, 0x10000, 0x10800, 8));
+	EXPECT_EQ(ENOTTY, ioeventfd(dev.device, 0x100, 4, 0, -1));
 	close(mem);
 	close_all(&dev);
 	fake_root_destroy(&root);

@@ -249,12 +249,40 @@ static ssize_t cancellable(long call, int fd, const void *buf, size_t count)
 	return ret;
 }
 
+static ssize_t stream_read(struct fake_file *file, void *buf, size_t count)
+{
+	ssize_t ret = inject_transfer(FAKE_READ, &count);
+
+	if (ret)
+		return ret;
+	fake_lock();
+	ret = file->ops->read(file, buf, count);
+	fake_unlock();
+	return ret;
+}
+
+static ssize_t stream_write(struct fake_file *file, const void *buf,
+			    size_t count)
+{
+	ssize_t ret = inject_transfer(FAKE_WRITE, &count);
+
+	if (ret)
+		return ret;
+	fake_lock();
+	ret = file->ops->write(file, buf, count);
+	fake_unlock();
+	return ret;
+}
+
 ssize_t read(int fd, void *buf, size_t count)
 {
+	struct fake_file *file = file_any(fd);
 	ssize_t ret;
 
-	if (!file_any(fd))
+	if (!file)
 		return cancellable(SYS_read, fd, buf, count);
+	if (file->ops->read)
+		return libc_result(stream_read(file, buf, count));
 	ret = file_read(fd, buf, count, lseek(fd, 0, SEEK_CUR));
 	if (ret > 0)
 		lseek(fd, ret, SEEK_CUR);
@@ -263,10 +291,13 @@ ssize_t read(int fd, void *buf, size_t count)
 
 ssize_t write(int fd, const void *buf, size_t count)
 {
+	struct fake_file *file = file_any(fd);
 	ssize_t ret;
 
-	if (!file_any(fd))
+	if (!file)
 		return cancellable(SYS_write, fd, buf, count);
+	if (file->ops->write)
+		return libc_result(stream_write(file, buf, count));
 	ret = file_write(fd, buf, count, lseek(fd, 0, SEEK_CUR));
 	if (ret > 0)
 		lseek(fd, ret, SEEK_CUR);

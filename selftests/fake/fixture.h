@@ -33,7 +33,7 @@ struct fake_root {
  *          reset; BAR0 with the registers, BAR2 with a sparse capability and
  *          the MSI-X table, BAR4 with I/O ports, a ROM, no VGA; INTx, 4 MSI,
  *          16 MSI-X, ERR, REQ; pages of 4 KiB and up, two IOVA ranges around the
- *          interrupt window, 65535 maps
+ *          interrupt window, 65535 maps; it can't migrate
  */
 void fake_config_default(struct fake_config *config);
 
@@ -90,6 +90,18 @@ void fake_fail_ioctl(struct fake_root *root, enum fake_kind kind,
  */
 const struct fake_access *fake_last_access(const struct fake_root *root,
 					   unsigned int back);
+
+/**
+ * fake_doorbells_poll() - do what the kernel does when an eventfd fires
+ * @root: the machine, whose daemon waits for a message
+ *
+ * Writes to the device's memory for each doorbell that was rung, and logs it.
+ * What a register does when it is written happens in the daemon only, and so
+ * not here. While memory decoding is off nothing is written.
+ *
+ * Return: how many were rung, or a negative errno.
+ */
+int fake_doorbells_poll(const struct fake_root *root);
 
 /**
  * struct fake_daemon - a running daemon

@@ -82,12 +82,17 @@ struct fake_file;
  * struct fake_ops - one kind of fd
  * @kind: which one
  * @ioctl: @fd is the number it was called with
+ * @read: read(2), for those that are streams; else NULL
+ * @write: write(2), if @read isn't NULL
  * @release: the last reference is gone: free it
  */
 struct fake_ops {
 	enum fake_kind kind;
 	long (*ioctl)(struct fake_file *file, int fd, unsigned long request,
 		      void *arg);
+	ssize_t (*read)(struct fake_file *file, void *buf, size_t count);
+	ssize_t (*write)(struct fake_file *file, const void *buf,
+			 size_t count);
 	void (*release)(struct fake_file *file);
 };
 
@@ -380,6 +385,85 @@ void irq_exit(void);
 long irq_info(void *arg);
 long irq_set(void *arg);
 
+/** eventfd_take() - hide_fd() for an eventfd; -EINVAL if it isn't one */
+int eventfd_take(int fd);
+
+/*
+ * doorbell.c
+ */
+void doorbell_init(void);
+void doorbell_exit(void);
+long doorbell_set(const void *arg);
+
+/*
+ * feature.c: VFIO_DEVICE_FEATURE. @fd is one of the device's.
+ */
+long feature_call(int fd, void *arg);
+
+/**
+ * feature_check() - what the kernel checks for each feature alike
+ * @flags: of the call
+ * @len: of the data, in bytes
+ * @methods: VFIO_DEVICE_FEATURE_GET and _SET that the feature has
+ * @need: least length of the data, in bytes
+ *
+ * Return: 1 to go on, 0 for a probe that has found it, or -EINVAL.
+ */
+int feature_check(uint32_t flags, size_t len, uint32_t methods, size_t need);
+
+/*
+ * migration.c and logging.c: features, each with the length of its data
+ */
+
+/** migration_exit() - the device is reset or closed: running, no stream */
+void migration_exit(void);
+long migration_info(uint32_t flags, void *data, size_t len);
+long migration_state(int fd, uint32_t flags, void *data, size_t len);
+
+/** logging_write() - the device has written @size bytes to memory */
+void logging_write(uint64_t iova, uint64_t size);
+
+/** logging_exit() - nothing is logged any more, and the log is lost */
+void logging_exit(void);
+long logging_start(uint32_t flags, void *data, size_t len);
+long logging_stop(uint32_t flags, size_t len);
+long logging_report(uint32_t flags, const void *data, size_t len);
+
+/*
+ * stream.c: the file of a migration
+ */
+struct stream;
+
+/**
+ * stream_new() - a stream
+ * @saving: it can be read; else it can be written
+ * @size: most bytes that it holds
+ *
+ * Return: the stream, a reference, or NULL.
+ */
+struct stream *stream_new(bool saving, size_t size);
+
+/** stream_fd() - an fd for a stream, or a negative errno */
+int stream_fd(struct stream *stream);
+
+/**
+ * stream_data() - what is in it
+ * @stream: a stream
+ * @len: set to how much has been written
+ */
+uint8_t *stream_data(struct stream *stream, size_t *len);
+
+/**
+ * stream_fill() - let the first bytes of stream_data() be read
+ * @stream: a stream that saves
+ * @len: how many
+ * @err: errno of reading on; 0: it is the end
+ */
+void stream_fill(struct stream *stream, size_t len, int err);
+
+/** stream_disable() - its fds are of no use any more; gives up the reference */
+void stream_disable(struct stream **stream);
+
 /*
  * model.c: what the device does. @fd is one of the device's.
  */
@@ -395,6 +479,10 @@ ssize_t model_read(struct device *dev, int fd, void *buf, size_t count,
 		   uint64_t pos);
 ssize_t model_write(struct device *dev, int fd, const void *buf, size_t count,
 		    uint64_t pos);
+
+/** model_get_state() - what of the device migrates */
+uint64_t model_get_state(int fd);
+void model_set_state(int fd, uint64_t state);
 
 /**
  * config_mask() - which bits of the configuration space can be written

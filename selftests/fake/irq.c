@@ -55,7 +55,7 @@ static bool is_eventfd(int fd)
 	return !strcmp(link, "anon_inode:[eventfd]");
 }
 
-static int eventfd_take(int fd)
+int eventfd_take(int fd)
 {
 	if (raw_fcntl(fd, F_GETFD, 0) < 0)
 		return -EBADF;

@@ -77,6 +77,7 @@ void model_reset(int fd, bool with_config)
 			FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			position(i, 0), config()->regions[i].size);
 	}
+	migration_exit();
 	if (has_registers())
 		reg_set(fd, FAKE_REG_ID, FAKE_ID);
 	raw_pwrite(fd, signature, sizeof(signature),
@@ -134,6 +135,8 @@ static uint64_t model_dma_run(struct device *dev, int fd)
 			status = FAKE_DMA_READ_FAULT;
 		else if (dma_copy(space, dst, buf, part, true))
 			status = FAKE_DMA_WRITE_FAULT;
+		else
+			logging_write(dst, part);
 		src += part;
 		dst += part;
 		len -= part;
@@ -298,4 +301,14 @@ ssize_t model_write(struct device *dev, int fd, const void *buf, size_t count,
 
 	/* Of a write, the data is only read. */
 	return model_request(&access, (uint8_t *)buf, count);
+}
+
+uint64_t model_get_state(int fd)
+{
+	return reg_get(fd, FAKE_REG_SCRATCH);
+}
+
+void model_set_state(int fd, uint64_t state)
+{
+	reg_set(fd, FAKE_REG_SCRATCH, state);
 }

@@ -29,15 +29,14 @@ void fake_irq_unlock(struct fake_control *control)
 	pthread_mutex_unlock(&control->irq.lock);
 }
 
-/* An fd of this process's for one of the daemon's; put with irq_put_fd(). */
-static int irq_get_fd(const struct fake_irq *irq, int fd)
+int fake_fd_get(pid_t pid, int fd)
 {
 	int pidfd, ret;
 
-	if (irq->pid == getpid())
+	if (pid == getpid())
 		return fd;
 
-	pidfd = syscall(SYS_pidfd_open, irq->pid, 0);
+	pidfd = syscall(SYS_pidfd_open, pid, 0);
 	if (pidfd < 0)
 		return -errno;
 	ret = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
@@ -47,9 +46,9 @@ static int irq_get_fd(const struct fake_irq *irq, int fd)
 	return ret;
 }
 
-static void irq_put_fd(const struct fake_irq *irq, int fd)
+void fake_fd_put(pid_t pid, int fd)
 {
-	if (irq->pid != getpid())
+	if (pid != getpid())
 		syscall(SYS_close, fd);
 }
 
@@ -73,18 +72,28 @@ int fake_eventfd_signal(int fd)
 	       0 : -EIO;
 }
 
+uint64_t fake_eventfd_take(int fd)
+{
+	uint64_t count;
+
+	if (!fd_is_ready(fd, POLLIN) ||
+	    syscall(SYS_read, fd, &count, sizeof(count)) != sizeof(count))
+		return 0;
+	return count;
+}
+
 static int irq_signal(struct fake_irq *irq, int target)
 {
 	int fd, ret;
 
 	if (target < 0)
 		return 0;
-	fd = irq_get_fd(irq, target);
+	fd = fake_fd_get(irq->pid, target);
 	if (fd < 0)
 		return fd;
 
 	ret = fake_eventfd_signal(fd);
-	irq_put_fd(irq, fd);
+	fake_fd_put(irq->pid, fd);
 	if (ret)
 		return ret;
 	irq->sent++;
@@ -93,19 +102,17 @@ static int irq_signal(struct fake_irq *irq, int target)
 
 static int intx_poll(struct fake_irq *irq)
 {
-	uint64_t count;
 	int fd;
 
 	if (irq->index != VFIO_PCI_INTX_IRQ_INDEX || irq->unmask < 0)
 		return 0;
-	fd = irq_get_fd(irq, irq->unmask);
+	fd = fake_fd_get(irq->pid, irq->unmask);
 	if (fd < 0)
 		return fd;
 
-	if (fd_is_ready(fd, POLLIN) &&
-	    syscall(SYS_read, fd, &count, sizeof(count)) == sizeof(count))
+	if (fake_eventfd_take(fd))
 		irq->masked = false;
-	irq_put_fd(irq, fd);
+	fake_fd_put(irq->pid, fd);
 	return 0;
 }
 
