@@ -33,6 +33,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include "hw.h"
+#include "pci/device.h"
 
 #define HW_START_MS	20000
 #define HW_END_MS	10000
@@ -94,14 +95,26 @@ static int only_entry(const char *dir, char name[NAME_MAX + 1])
 	return entry ? 0 : -ENOENT;
 }
 
+/* Where sysfs has @what of a device. */
+static int sysfs_path(const char *device, const char *what, char *path,
+		      size_t len)
+{
+	struct pci_name name;
+	int ret = pci_resolve(device, &name);
+
+	snprintf(path, len, "%s/%s", name.sysfs, what);
+	return ret;
+}
+
 /* The nodes of a device: /dev/vfio/devices/vfioN with iommufd. */
-static int cdev_path(const char *bdf, char *path, size_t len)
+static int cdev_path(const char *device, char *path, size_t len)
 {
 	char dir[PATH_MAX], name[NAME_MAX + 1];
 	int ret;
 
-	snprintf(dir, sizeof(dir), "/sys/bus/pci/devices/%s/vfio-dev", bdf);
-	ret = only_entry(dir, name);
+	ret = sysfs_path(device, "vfio-dev", dir, sizeof(dir));
+	if (!ret)
+		ret = only_entry(dir, name);
 	if (ret)
 		return ret;
 	snprintf(path, len, "/dev/vfio/devices/%s", name);
@@ -109,13 +122,15 @@ static int cdev_path(const char *bdf, char *path, size_t len)
 }
 
 /* And /dev/vfio/GROUP with type1. */
-static int group_path(const char *bdf, char *path, size_t len)
+static int group_path(const char *device, char *path, size_t len)
 {
 	char link[PATH_MAX], target[PATH_MAX];
 	ssize_t n;
+	int ret;
 
-	snprintf(link, sizeof(link), "/sys/bus/pci/devices/%s/iommu_group",
-		 bdf);
+	ret = sysfs_path(device, "iommu_group", link, sizeof(link));
+	if (ret)
+		return ret;
 	n = readlink(link, target, sizeof(target) - 1);
 	if (n < 0)
 		return -errno;
@@ -248,10 +263,9 @@ static void run_daemon(const struct hw_daemon *d,
 	_exit(127);
 }
 
-static int log_path(const struct hw_daemon *d, char *path, size_t len)
+static void log_path(const struct hw_daemon *d, char *path, size_t len)
 {
 	snprintf(path, len, "%s/log", d->dir);
-	return 0;
 }
 
 /* The whole log as a string to be freed, NULL if there is none. */
@@ -514,9 +528,11 @@ int hw_daemon_start(struct hw_daemon *d, const struct hw_daemon_opts *opts)
 		close(pair[0]);
 		keep(d, opts, pair[1]);
 	}
+	ret = d->keeper_pid < 0 ? -errno : 0;
 	close(pair[1]);
 	d->keeper = pair[0];
-	ret = d->keeper_pid < 0 ? -errno : receive(d, &a);
+	if (!ret)
+		ret = receive(d, &a);
 	if (ret)
 		dismiss(d);
 	return ret;
@@ -543,7 +559,7 @@ int hw_daemon_wait(struct hw_daemon *d)
 
 int hw_daemon_counts(struct hw_daemon *d, struct hw_counts *counts)
 {
-	struct keeper_answer a;
+	struct keeper_answer a = {};
 	int ret = ask(d, KEEPER_COUNTS, "", &a);
 
 	*counts = a.counts;
@@ -560,9 +576,9 @@ int hw_daemon_log_has(struct hw_daemon *d, const char *text)
 static json_t *monitor_read(const struct hw_daemon *d)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	json_t *document = NULL;
 	char rest;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return NULL;

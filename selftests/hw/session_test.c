@@ -23,8 +23,7 @@
 #include "selftests/drivers/igb.h"
 #include "selftests/drivers/nvme.h"
 
-#define NR_KILLS	100	/* of each device's client */
-#define NR_WARMUPS	5	/* until the daemon has all that it will keep */
+#define NR_WARMUPS	8	/* until the daemon has all that it will keep */
 #define KILL_TIMEOUT	240	/* seconds for all of it */
 #define START_MS	10000	/* for a client to begin with DMA */
 #define REST_MS		5000	/* for a daemon to be done with a client */
@@ -41,12 +40,14 @@
  * struct crash - a device whose client is killed again and again
  * @env: which device
  * @client: opens the device, begins with DMA, sets the flag, doesn't return
+ * @times: how many clients are killed; 200 of both devices together
  * @early_ms: death at a random time before DMA, up to this, in milliseconds
  * @late_ms: or after it has begun
  */
 struct crash {
 	const char *env;
 	void (*client)(struct access *a, int *dma_started);
+	int times;
 	unsigned int early_ms;
 	unsigned int late_ms;
 };
@@ -190,6 +191,7 @@ static void edu_client(struct access *a, int *dma_started)
 static const struct crash nvme_crash = {
 	.env = "LAB_NVME",
 	.client = nvme_client,
+	.times = 60,
 	.early_ms = 150,
 	.late_ms = 20,
 };
@@ -198,6 +200,7 @@ static const struct crash nvme_crash = {
 static const struct crash edu_crash = {
 	.env = "LAB_EDU",
 	.client = edu_client,
+	.times = 140,
 	.early_ms = 20,
 	.late_ms = 120,
 };
@@ -250,10 +253,10 @@ static int kill_one(struct hw_daemon *d, const struct crash *crash,
 
 /* One client in four dies before its first DMA. */
 static int kill_many(struct hw_daemon *d, const struct crash *crash,
-		     int *dma_started, unsigned int times)
+		     int *dma_started, int times)
 {
 	int ret, in_dma = 0;
-	unsigned int i;
+	int i;
 
 	for (i = 0; i < times; i++) {
 		ret = kill_one(d, crash, dma_started, i % 4 == 3);
@@ -366,10 +369,10 @@ static void check_crashes(struct __test_metadata *_metadata,
 	ASSERT_EQ(0, hw_confine(HW_CLIENT_UID));
 	ASSERT_LE(0, kill_many(d, crash, dma_started, NR_WARMUPS));
 	ASSERT_EQ(0, counts_at_rest(d, &before));
-	in_dma = kill_many(d, crash, dma_started, NR_KILLS);
-	printf("# %d clients killed, %d of them with DMA going\n", NR_KILLS,
+	in_dma = kill_many(d, crash, dma_started, crash->times);
+	printf("# %d clients killed, %d of them with DMA going\n", crash->times,
 	       in_dma);
-	EXPECT_LE(NR_KILLS / 2, in_dma);
+	EXPECT_LE(crash->times / 2, in_dma);
 	ASSERT_EQ(0, counts_at_rest(d, &after));
 	printf("# daemon: %lu -> %lu fds, %lu -> %lu maps, %lu -> %lu KiB\n",
 	       before.fds, after.fds, before.maps, after.maps, before.rss_kib,
