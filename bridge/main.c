@@ -49,13 +49,14 @@ static int main_signals(struct bridge *b)
 /* The socket that --fd names: 1 if it is connected, 0 if it listens. */
 static int main_take_fd(struct bridge *b)
 {
-	int fd = b->opts->fd, listening, domain;
+	int fd = b->opts->fd, listening, domain, type;
 	socklen_t len = sizeof(int);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) ||
-	    domain != AF_UNIX ||
-	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len)) {
-		log_err("--fd=%d: not an open UNIX socket", fd);
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) ||
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) ||
+	    domain != AF_UNIX || type != SOCK_STREAM) {
+		log_err("--fd=%d: not an open UNIX stream socket", fd);
 		return -ENOTSOCK;
 	}
 	if (!listening)
