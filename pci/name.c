@@ -59,6 +59,7 @@ static bool pci_is_uuid(const char *arg)
 int pci_resolve(const char *arg, struct pci_name *out)
 {
 	const char *slash = strrchr(arg, '/');
+	size_t i;
 
 	memset(out, 0, sizeof(*out));
 	if (arg[0] == '/' && (strncmp(arg, "/sys/", 5) || !slash[1]))
@@ -68,7 +69,9 @@ int pci_resolve(const char *arg, struct pci_name *out)
 
 	if (pci_is_uuid(arg)) {
 		out->mdev = true;
-		strcpy(out->name, arg);
+		/* The kernel writes it so, however it was given. */
+		for (i = 0; i < UUID_LEN; i++)
+			out->name[i] = tolower((unsigned char)arg[i]);
 		snprintf(out->sysfs, sizeof(out->sysfs),
 			 "/sys/bus/mdev/devices/%s", out->name);
 	} else if (pci_parse_address(arg, out->name, sizeof(out->name))) {

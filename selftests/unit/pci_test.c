@@ -57,6 +57,13 @@ TEST(a_uuid_is_a_mediated_device)
 	EXPECT_TRUE(name.mdev);
 	EXPECT_STREQ("/sys/bus/mdev/devices/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001",
 		     name.sysfs);
+	EXPECT_EQ(-ENODEV,
+		  pci_resolve("83B8F4F2-509F-382F-3C1E-E6BFE0FA1001", &name));
+	EXPECT_STREQ("83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", name.name);
+	EXPECT_EQ(-ENODEV,
+		  pci_resolve("/sys/devices/virtual/mtty/mtty/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001",
+			      &name));
+	EXPECT_STREQ("83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", name.name);
 }
 
 TEST(what_is_no_name_is_einval)
