@@ -14,6 +14,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "bridge.h"
 #include "log.h"
@@ -121,23 +123,61 @@ void device_drop_retained(struct bridge *b)
 	b->retained = NULL;
 }
 
-/* Are the doorbells that the operator named inside the device's regions? */
+/* Only the kernel knows all that stands in the way of one: try. */
+static int device_try_doorbell(struct vfio_device *dev,
+			       const struct doorbell *d)
+{
+	int fd, ret;
+
+	fd = eventfd(0, EFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	ret = vfio_ioeventfd(dev, d->region, d->offset, d->width, d->data, fd);
+	if (!ret)
+		ret = vfio_ioeventfd(dev, d->region, d->offset, d->width,
+				     d->data, -1);
+	close(fd);
+	return ret;
+}
+
+static const char *device_doorbell_hint(int err)
+{
+	switch (err) {
+	case -ENOTTY:
+		return " (the device's driver has none)";
+	case -EINVAL:
+		return " (it must be in a BAR, outside of the MSI-X table)";
+	default:
+		return "";
+	}
+}
+
+/* Can the doorbells be had that the operator named? */
 static int device_check_doorbells(const struct bridge *b,
-				  const struct vfio_device *dev)
+				  struct vfio_device *dev)
 {
 	unsigned int i;
+	int ret;
 
 	for (i = 0; i < b->opts->nr_doorbells; i++) {
 		const struct doorbell *d = &b->opts->doorbells[i];
 
-		if (d->region < dev->nr_regions &&
-		    range_within(d->offset, d->width,
-				 dev->regions[d->region].size))
-			continue;
-		log_err("%s: --ioeventfd: region %u has no %u bytes at %#llx; 'vfio-user info' lists the regions",
-			b->device.name, d->region, d->width,
-			(unsigned long long)d->offset);
-		return -ERANGE;
+		if (d->region >= dev->nr_regions ||
+		    !range_within(d->offset, d->width,
+				  dev->regions[d->region].size)) {
+			log_err("%s: --ioeventfd: region %u has no %u bytes at %#llx; 'vfio-user info' lists the regions",
+				b->device.name, d->region, d->width,
+				(unsigned long long)d->offset);
+			return -ERANGE;
+		}
+		ret = device_try_doorbell(dev, d);
+		if (ret) {
+			log_err("%s: --ioeventfd: the kernel refuses a doorbell at %#llx of region %u: %s%s",
+				b->device.name, (unsigned long long)d->offset,
+				d->region, strerrordesc_np(-ret),
+				device_doorbell_hint(ret));
+			return ret;
+		}
 	}
 	return 0;
 }

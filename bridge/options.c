@@ -6,6 +6,7 @@
  * programs: --socket-path or --fd, --print-capabilities, stay in the
  * foreground, end on SIGTERM.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -103,41 +104,76 @@ static int options_fd(const char *value)
 	return fd;
 }
 
-/* REGION:OFFSET:WIDTH[:DATA], in C's number formats. */
+/* A number as C writes them, at *@at, which becomes what follows it. */
+static bool options_number(const char **at, uint64_t *value)
+{
+	char *end;
+
+	/* strtoull() takes blanks and signs, too. */
+	if (!isdigit((unsigned char)**at))
+		return false;
+	errno = 0;
+	*value = strtoull(*at, &end, 0);
+	*at = end;
+	return !errno;
+}
+
+/* REGION:OFFSET:WIDTH[:DATA] */
 static bool options_parse_doorbell(const char *value, struct doorbell *d)
 {
-	unsigned long long offset, width, data = 0;
-	unsigned int region;
-	char colon;
-	int end = 0;
-	int n;
+	uint64_t part[4] = { 0 }, width;
+	unsigned int n = 0;
 
-	if (strchr(value, '-'))
+	while (n < ARRAY_SIZE(part) && options_number(&value, &part[n])) {
+		n++;
+		if (*value != ':')
+			break;
+		value++;
+	}
+	width = part[2];
+	if (n < 3 || *value || value[-1] == ':' ||
+	    part[0] >= VFIO_MAX_REGIONS || !width || width > 8 ||
+	    width & (width - 1) || part[1] & (width - 1) ||
+	    (width < 8 && part[3] >> (8 * width)))
 		return false;
-	n = sscanf(value, "%u:%lli:%lli%n%c%lli%n", &region, &offset, &width,
-		   &end, &colon, &data, &end);
-	if ((n != 3 && (n != 5 || colon != ':')) || value[end])
-		return false;
-	*d = (struct doorbell){ region, offset, width, n == 5, data };
-	return region < VFIO_MAX_REGIONS && width && width <= 8 &&
-	       !(width & (width - 1)) && !(offset & (width - 1)) &&
-	       (width == 8 || !(data >> (8 * width)));
+	*d = (struct doorbell){ part[0], part[1], width, n == 4, part[3] };
+	return true;
+}
+
+/* The kernel takes one eventfd for a write. */
+static bool options_has_doorbell(const struct options *opts,
+				 const struct doorbell *d)
+{
+	const struct doorbell *old = opts->doorbells;
+
+	for (; old < opts->doorbells + opts->nr_doorbells; old++) {
+		if (old->region == d->region && old->offset == d->offset &&
+		    old->width == d->width && old->data == d->data)
+			return true;
+	}
+	return false;
 }
 
 static int options_doorbell(struct options *opts, const char *value)
 {
+	struct doorbell d;
+
 	if (opts->nr_doorbells == MAX_DOORBELLS) {
 		log_err("--ioeventfd=%s: %d is the most there can be", value,
 			MAX_DOORBELLS);
 		return -1;
 	}
-	if (!options_parse_doorbell(value,
-				    &opts->doorbells[opts->nr_doorbells])) {
+	if (!options_parse_doorbell(value, &d)) {
 		log_err("--ioeventfd=%s: give REGION:OFFSET:WIDTH[:DATA], for instance 0:0x1000:4, WIDTH 1, 2, 4 or 8, OFFSET a multiple of it, DATA no wider",
 			value);
 		return -1;
 	}
-	opts->nr_doorbells++;
+	if (options_has_doorbell(opts, &d)) {
+		log_err("--ioeventfd=%s: there is one for this write already",
+			value);
+		return -1;
+	}
+	opts->doorbells[opts->nr_doorbells++] = d;
 	return 0;
 }
 
