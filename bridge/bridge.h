@@ -175,6 +175,7 @@ struct bridge;
  * @watch: ERR and REQ
  * @doorbells: eventfds of the options' doorbells, -1 where none is yet
  * @migration: fd of the migration stream, or -1
+ * @logging: the device logs what it writes to memory
  */
 struct session {
 	struct bridge *bridge;
@@ -194,6 +195,7 @@ struct session {
 	struct watch watch;
 	int doorbells[MAX_DOORBELLS];
 	int migration;
+	bool logging;
 };
 
 /**
@@ -437,6 +439,11 @@ void irq_forget_all(struct session *s);
 
 /** ioeventfd_close_all() - take all doorbells from the kernel and close them */
 void ioeventfd_close_all(struct session *s);
+
+/* feature.c */
+
+/** feature_stop_all() - end what the session has the device do by a feature */
+void feature_stop_all(struct session *s);
 
 /* migration.c */
 

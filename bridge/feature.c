@@ -96,8 +96,34 @@ static int feature_state(struct session *s, struct msg *m)
 	return ret ? ret : feature_reply(s, m, &data, sizeof(data));
 }
 
+/*
+ * Without ranges a client asks for all that the device writes, and the kernel
+ * wants them said: all that the IOMMU can map, but for a last page whose end
+ * can't be said.
+ */
+static uint32_t feature_all_ranges(const struct session *s,
+				   struct vfio_user_feature_logging_range *range)
+{
+	const struct vfio_iommu_info *iommu = &s->iommu;
+	uint64_t page = iommu->pgsizes & -iommu->pgsizes;
+	uint64_t first = 0, last = UINT64_MAX;
+	unsigned int i = 0;
+
+	do {
+		if (iommu->nr_ranges) {
+			first = iommu->ranges[i].first;
+			last = iommu->ranges[i].last;
+		}
+		last = min(last, -page - 1);
+		range[i].iova = first;
+		range[i].length = last - first + 1;
+	} while (++i < iommu->nr_ranges);
+	return i;
+}
+
 static int feature_logging_start(struct session *s, struct msg *m)
 {
+	struct vfio_user_feature_logging_range all[VFIO_MAX_IOVA_RANGES];
 	const struct vfio_user_device_feature *request = m->payload;
 	struct vfio_user_feature_logging_start *wire;
 	size_t room = m->len - sizeof(*request);
@@ -120,9 +146,14 @@ static int feature_logging_start(struct session *s, struct msg *m)
 		.num_ranges = wire->num_ranges,
 		.ranges = (uintptr_t)wire->ranges,
 	};
+	if (!data.num_ranges) {
+		data.num_ranges = feature_all_ranges(s, all);
+		data.ranges = (uintptr_t)all;
+	}
 	ret = vfio_feature(&s->dev, request->flags, &data, sizeof(data));
 	if (ret)
 		goto free;
+	s->logging = true;
 	wire->page_size = data.page_size;
 	ret = feature_reply(s, m, wire, sizeof(*wire) + wire->num_ranges *
 			    sizeof(wire->ranges[0]));
@@ -136,7 +167,18 @@ static int feature_logging_stop(struct session *s, struct msg *m)
 	const struct vfio_user_device_feature *request = m->payload;
 	int ret = vfio_feature(&s->dev, request->flags, NULL, 0);
 
-	return ret ? ret : feature_reply(s, m, NULL, 0);
+	if (ret)
+		return ret;
+	s->logging = false;
+	return feature_reply(s, m, NULL, 0);
+}
+
+void feature_stop_all(struct session *s)
+{
+	if (s->logging)
+		vfio_feature(&s->dev, VFIO_USER_FEATURE_SET |
+			     VFIO_USER_FEATURE_DMA_LOGGING_STOP, NULL, 0);
+	s->logging = false;
 }
 
 /* Bytes of the bitmap that @report asks for; 0 if it asks for nonsense. */

@@ -261,6 +261,7 @@ static void session_teardown(struct session *s)
 	if (s->open) {
 		watch_stop(s);
 		ioeventfd_close_all(s);
+		feature_stop_all(s);
 		close_fd(&s->migration);
 		vfio_device_quiesce(&s->dev);
 		dma_unmap_all(s);
