@@ -124,16 +124,15 @@ static bool options_parse_doorbell(const char *value, struct doorbell *d)
 	uint64_t part[4] = { 0 }, width;
 	unsigned int n = 0;
 
-	while (n < ARRAY_SIZE(part) && options_number(&value, &part[n])) {
+	do {
+		if (n == ARRAY_SIZE(part) || !options_number(&value, &part[n]))
+			return false;
 		n++;
-		if (*value != ':')
-			break;
-		value++;
-	}
+	} while (*value++ == ':');
 	width = part[2];
-	if (n < 3 || *value || value[-1] == ':' ||
-	    part[0] >= VFIO_MAX_REGIONS || !width || width > 8 ||
-	    width & (width - 1) || part[1] & (width - 1) ||
+	if (n < 3 || value[-1] || part[0] >= VFIO_MAX_REGIONS ||
+	    !width || width > 8 || width & (width - 1) ||
+	    part[1] & (width - 1) ||
 	    (width < 8 && part[3] >> (8 * width)))
 		return false;
 	*d = (struct doorbell){ part[0], part[1], width, n == 4, part[3] };
