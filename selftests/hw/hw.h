@@ -20,7 +20,7 @@
 
 /**
  * struct hw_daemon_opts - how to run vfio-bridge
- * @bdf: PCI address of the device
+ * @bdf: PCI address of the device, or UUID of a mediated one
  * @iommu: --iommu=
  * @on_disconnect: --on-disconnect=, NULL for the default
  * @no_mmap: --mmap=off
