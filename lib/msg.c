@@ -34,12 +34,18 @@
  * Sending gathers replies in a buffer of the same size, which is flushed before
  * the receiving side would block; a message with fds travels in a sendmsg(2)
  * of its own.
+ *
+ * The system calls block, and a blocked one is ended by shutting the socket
+ * down. Only while there is a deadline is poll(2) asked first: a time-out of
+ * the socket begins anew with each byte that the other side deals out.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "msg.h"
@@ -81,6 +87,41 @@ void msg_close_fds(struct msg *m)
 	for (i = 0; i < m->nr_fds; i++)
 		close_fd(&m->fds[i]);
 	m->nr_fds = 0;
+}
+
+static int64_t msg_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+void msg_set_deadline(struct msg_conn *c, unsigned int ms, int other)
+{
+	c->deadline = ms ? msg_now() + ms : 0;
+	c->other = other;
+}
+
+/* Until the deadline, wait for POLLIN or POLLOUT on the socket. */
+static int msg_wait(const struct msg_conn *c, short events)
+{
+	struct pollfd fds[] = {
+		{ .fd = c->fd, .events = events },
+		{ .fd = c->other, .events = POLLRDHUP },
+	};
+	int64_t left;
+	int n;
+
+	do {
+		left = c->deadline - msg_now();
+		if (left <= 0)
+			return -ETIMEDOUT;
+		n = poll(fds, ARRAY_SIZE(fds), left);
+	} while (!n || (n < 0 && errno == EINTR));
+	if (n < 0)
+		return -errno;
+	return fds[1].revents ? -ECONNRESET : 0;
 }
 
 /* Keep the fds in @mh, with those of the same message that came before. */
@@ -130,6 +171,9 @@ static ssize_t msg_take(struct msg_conn *c, size_t len)
 	ssize_t n;
 	int ret;
 
+	ret = c->deadline ? msg_wait(c, POLLIN) : 0;
+	if (ret)
+		return ret;
 	do {
 		n = recvmsg(c->fd, &mh, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
@@ -163,6 +207,9 @@ static ssize_t msg_fill_many(struct msg_conn *c)
 	size_t first;
 	ssize_t n;
 
+	n = c->deadline ? msg_wait(c, POLLIN) : 0;
+	if (n)
+		return n;
 	do {
 		n = recvmsg(c->fd, &mh, MSG_PEEK);
 	} while (n < 0 && errno == EINTR);
@@ -259,15 +306,17 @@ int msg_recv(struct msg_conn *c, struct msg *m)
 	return 1;
 }
 
-static int msg_send(int fd, const uint8_t *buf, size_t len,
+static int msg_send(const struct msg_conn *c, const uint8_t *buf, size_t len,
 		    const int *fds, unsigned int nr_fds)
 {
+	const int flags = MSG_NOSIGNAL | (c->deadline ? MSG_DONTWAIT : 0);
 	union {
 		char buf[CMSG_SPACE(sizeof(int) * VFIO_USER_MAX_SCM_FDS)];
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = { (void *)buf, len };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int ret;
 
 	if (nr_fds) {
 		struct cmsghdr *cmsg;
@@ -283,10 +332,16 @@ static int msg_send(int fd, const uint8_t *buf, size_t len,
 	}
 
 	while (iov.iov_len) {
-		ssize_t n = sendmsg(fd, &mh, MSG_NOSIGNAL);
+		ssize_t n = sendmsg(c->fd, &mh, flags);
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EAGAIN && c->deadline) {
+			ret = msg_wait(c, POLLOUT);
+			if (ret)
+				return ret;
+			continue;
+		}
 		if (n < 0)
 			return -errno;
 		iov.iov_base = (uint8_t *)iov.iov_base + n;
@@ -302,7 +357,7 @@ int msg_flush(struct msg_conn *c)
 	size_t len = c->tx_len;
 
 	c->tx_len = 0;
-	return msg_send(c->fd, c->tx, len, NULL, 0);
+	return msg_send(c, c->tx, len, NULL, 0);
 }
 
 struct vfio_user_header *msg_reserve(struct msg_conn *c, size_t payload)
@@ -339,5 +394,5 @@ int msg_commit(struct msg_conn *c, const int *fds, unsigned int nr_fds)
 	ret = msg_flush(c);
 	if (ret)
 		return ret;
-	return msg_send(c->fd, c->tx + start, header.size, fds, nr_fds);
+	return msg_send(c, c->tx + start, header.size, fds, nr_fds);
 }

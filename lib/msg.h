@@ -31,6 +31,8 @@ struct msg {
  * @max_size: no message larger than this is received, in bytes
  * @fd_min: size of the smallest message that can carry fds, 0 if unknown
  * @more: more than one message may wait
+ * @deadline: when to give up, CLOCK_MONOTONIC milliseconds; 0: never
+ * @other: a socket whose end makes waiting end, too, while there is a deadline
  * @rx: receive buffer of @max_size bytes
  * @rx_head: first byte in @rx that isn't consumed
  * @rx_tail: end of what was received in @rx
@@ -45,6 +47,8 @@ struct msg_conn {
 	size_t max_size;
 	size_t fd_min;
 	bool more;
+	int64_t deadline;
+	int other;
 	uint8_t *rx;
 	size_t rx_head;
 	size_t rx_tail;
@@ -73,6 +77,31 @@ int msg_conn_init(struct msg_conn *c, int fd, size_t max_size, size_t fd_min);
  * @c: a connection; what waits to be sent is lost
  */
 void msg_conn_exit(struct msg_conn *c);
+
+/**
+ * msg_set_deadline() - bound the time that receiving and sending may take
+ * @c: the connection
+ * @ms: milliseconds from now, for all that is received and sent until then
+ *      together; 0: no bound any more but the socket's own time-outs
+ * @other: a socket whose end ends the waiting as well; may be the connection's
+ *
+ * After it, functions that receive or send fail with -ETIMEDOUT when they would
+ * have to wait, and with -ECONNRESET when @other's other side has closed. What
+ * was being received or sent then is lost, and so is the connection.
+ */
+void msg_set_deadline(struct msg_conn *c, unsigned int ms, int other);
+
+/**
+ * msg_is_buffered() - has some of a message been received that nobody took?
+ * @c: the connection
+ *
+ * Return: true if poll(2) on the socket doesn't tell whether msg_recv() would
+ * wait.
+ */
+static inline bool msg_is_buffered(const struct msg_conn *c)
+{
+	return c->rx_head != c->rx_tail;
+}
 
 /**
  * msg_recv() - wait for the next message and receive all of it
