@@ -69,10 +69,13 @@ enum on_disconnect {
  * @monitor_path: where to answer questions about ourselves, or NULL
  * @iommu: which way into the kernel
  * @mmap: clients may map regions
+ * @mmap_asked: the operator has said so
  * @on_disconnect: what becomes of the device
  * @unsafe_noiommu: export a device that no IOMMU confines
  * @nr_doorbells: entries of @doorbells in use
  * @doorbells: offered with GET_REGION_IO_FDS
+ * @shadow_max: how much memory that clients don't share is shadowed for a
+ *              session, in bytes; 0: none, without --shadow-dma
  * @verbose: log every message
  */
 struct options {
@@ -82,10 +85,12 @@ struct options {
 	const char *monitor_path;
 	enum vfio_iommu_kind iommu;
 	bool mmap;
+	bool mmap_asked;
 	enum on_disconnect on_disconnect;
 	bool unsafe_noiommu;
 	unsigned int nr_doorbells;
 	struct doorbell doorbells[MAX_DOORBELLS];
+	uint64_t shadow_max;
 	bool verbose;
 };
 
@@ -93,12 +98,14 @@ struct options {
  * struct stats - counters for the monitor; written by the session's thread
  * @messages: commands received since the daemon started
  * @commands: the same by command number; 0 counts unknown ones
+ * @requests: commands sent to clients
  * @sessions: sessions that got the device
  * @refused: clients that didn't
  */
 struct stats {
 	atomic_ullong messages;
 	atomic_ullong commands[VFIO_USER_COMMAND_MAX + 1];
+	atomic_ullong requests;
 	atomic_ullong sessions;
 	atomic_ullong refused;
 };
@@ -108,6 +115,7 @@ struct stats {
  * @tree: of struct dma_map, see tsearch(3)
  * @count: maps in @tree
  * @bytes: bytes that the device can reach
+ * @shadowed: those of @bytes that are memory of the daemon's own
  * @without_fd: maps in @tree that the device can't reach
  * @told_without_fd: the operator has been told of such maps
  */
@@ -115,6 +123,7 @@ struct dma_space {
 	void *tree;
 	uint32_t count;
 	uint64_t bytes;
+	uint64_t shadowed;
 	uint32_t without_fd;
 	bool told_without_fd;
 };
@@ -154,7 +163,32 @@ struct watch {
 	const char *name;
 };
 
+struct peer_command;
+
+/**
+ * struct peer_link - commands to the client, and what it sends meanwhile
+ * @twin: the socket for them; its fd is -1 if they go over the session's
+ * @id: of the last one
+ * @first: the client's commands that wait to be done, @nr_queued of them
+ * @last: of these
+ * @nr_queued: how many
+ * @queued_bytes: their payloads, in bytes
+ * @current: the one that is being done
+ */
+struct peer_link {
+	struct msg_conn twin;
+	uint16_t id;
+	struct peer_command *first;
+	struct peer_command *last;
+	unsigned int nr_queued;
+	size_t queued_bytes;
+	struct peer_command *current;
+};
+
 struct bridge;
+struct relay;
+struct shadow;
+struct shadow_space;
 
 /**
  * struct session - one client, from its connection to its end
@@ -176,6 +210,9 @@ struct bridge;
  * @doorbells: eventfds of the options' doorbells, -1 where none is yet
  * @migration: fd of the migration stream, or -1
  * @logging: the device logs what it writes to memory
+ * @link: commands to the client
+ * @shadow: memory that the client doesn't share; NULL without --shadow-dma
+ * @relay: interrupts that are passed on; NULL without --shadow-dma
  */
 struct session {
 	struct bridge *bridge;
@@ -196,6 +233,9 @@ struct session {
 	int doorbells[MAX_DOORBELLS];
 	int migration;
 	bool logging;
+	struct peer_link link;
+	struct shadow_space *shadow;
+	struct relay *relay;
 };
 
 /**
@@ -434,6 +474,175 @@ void dma_for_each(const struct dma_space *dma,
 
 /** irq_forget_all() - close the eventfds that are kept; the index is off */
 void irq_forget_all(struct session *s);
+
+/* peer.c */
+
+/**
+ * peer_twin() - make a socket for commands to the client
+ * @s: the session, which hasn't one yet
+ *
+ * Return: the client's end, owned by the caller, or a negative errno.
+ */
+int peer_twin(struct session *s);
+
+/**
+ * peer_dma_read() - read the client's memory by message
+ * @s: the session; no reply of its own is begun, and the command that is being
+ *     done came through the queue
+ * @iova: I/O virtual address; the client has mapped the range
+ * @buf: where the data goes
+ * @len: in bytes; more than the client takes at once is split
+ *
+ * Return: 0; what the client's error reply says; or, with the session closing,
+ * -ETIMEDOUT, -EPROTO for nonsense, -ENOBUFS for too many commands that came
+ * instead, -ECONNRESET, or what its socket says.
+ */
+int peer_dma_read(struct session *s, uint64_t iova, void *buf, size_t len);
+
+/** peer_dma_write() - as peer_dma_read(), to the client's memory */
+int peer_dma_write(struct session *s, uint64_t iova, const void *buf,
+		   size_t len);
+
+/**
+ * peer_enqueue() - keep a command until the one that is being done is done
+ * @s: the session
+ * @m: copied; its fds are the queue's from now on, even on error
+ *
+ * Return: 0, -ENOBUFS if too much is kept already, or -ENOMEM.
+ */
+int peer_enqueue(struct session *s, struct msg *m);
+
+/**
+ * peer_dequeue() - take the next command that was kept
+ * @s: the session
+ * @m: filled in; its payload stays until the next call, its fds are the
+ *     caller's
+ *
+ * Return: true if there was one.
+ */
+bool peer_dequeue(struct session *s, struct msg *m);
+
+/** peer_close() - close the twin socket, forget what is kept */
+void peer_close(struct session *s);
+
+/* shadow.c */
+
+/**
+ * shadow_start() - with --shadow-dma, prepare for memory that isn't shared
+ * @s: the session; its device is open. Its maps are limited further.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int shadow_start(struct session *s);
+
+/** shadow_stop() - free it all, after dma_unmap_all(); safe if never started */
+void shadow_stop(struct session *s);
+
+/**
+ * shadow_map() - memory in place of what the client doesn't share
+ * @s: the session
+ * @map: the client's map, checked; its memory is read now
+ * @shadow: for shadow_retire(), or for shadow_free() if nothing came of it
+ *
+ * Return: the file that holds the memory, owned by the caller; -EOPNOTSUPP for
+ * memory that isn't readable, -ENOMEM for more than the operator allows (which
+ * the log says), what peer_dma_read() says, or another negative errno.
+ */
+int shadow_map(struct session *s, const struct vfio_user_dma_map *map,
+	       struct shadow **shadow);
+
+/** shadow_free() - free a shadow that the device can't reach; NULL is none */
+void shadow_free(struct shadow *shadow);
+
+/**
+ * shadow_retire() - the device can't reach it any more
+ * @shadow: goes with the next shadow_push(); NULL is none
+ */
+void shadow_retire(struct shadow *shadow);
+
+/**
+ * shadow_pull() - let the device see what the client has changed
+ * @s: the session; nothing happens without --shadow-dma
+ *
+ * Return: 0, or a negative errno with the session closing.
+ */
+int shadow_pull(struct session *s);
+
+/**
+ * shadow_push() - let the client see what the device has changed
+ * @s: the session; nothing happens without --shadow-dma
+ *
+ * Return: 0, or a negative errno with the session closing.
+ */
+int shadow_push(struct session *s);
+
+/* relay.c */
+
+/**
+ * struct relay_vector - an interrupt that is passed on
+ * @ours: what the kernel signals, -1 if none
+ * @client: what the client waits for, -1 if none
+ */
+struct relay_vector {
+	int ours;
+	int client;
+};
+
+/**
+ * relay_start() - with --shadow-dma, prepare for passing interrupts on
+ * @s: the session, after shadow_start(); this is its thread
+ *
+ * Return: 0 or a negative errno.
+ */
+int relay_start(struct session *s);
+
+/** relay_stop() - forget them all; safe if relay_start() never was */
+void relay_stop(struct session *s);
+
+/**
+ * relay_wait() - wait for the client, and pass interrupts on meanwhile
+ * @s: a session with a relay
+ *
+ * Return: 1: msg_recv() has something to receive; 0: look at the queue, and
+ * call again; or a negative errno, which ends the session.
+ */
+int relay_wait(struct session *s);
+
+/**
+ * relay_prepare() - put eventfds of ours in place of the client's
+ * @s: a session with a relay
+ * @index: interrupt index
+ * @m: its eventfds are exchanged
+ * @new: filled in, an entry for each of them, for relay_finish()
+ *
+ * Return: 0, -EINVAL if one isn't an eventfd, or another negative errno.
+ */
+int relay_prepare(struct session *s, uint32_t index, struct msg *m,
+		  struct relay_vector *new);
+
+/**
+ * relay_finish() - the kernel has answered
+ * @s: a session with a relay
+ * @set: the range, checked
+ * @nr: entries of @new, 0 if the range is to have no eventfds
+ * @new: from relay_prepare(), taken over
+ * @err: what the kernel said; on error all stays as it was
+ *
+ * Return: @err, or what passing on what was signalled until now says.
+ */
+int relay_finish(struct session *s, const struct vfio_user_irq_set *set,
+		 unsigned int nr, struct relay_vector *new, int err);
+
+/**
+ * relay_pass() - pass on whatever has been signalled
+ * @s: the session; nothing happens without --shadow-dma
+ *
+ * Return: 0, or a negative errno with the session closing.
+ */
+int relay_pass(struct session *s);
+
+/** relay_forget() - an index is off; nothing happens without --shadow-dma */
+void relay_forget(struct session *s, uint32_t index);
 
 /* ioeventfd.c */
 

@@ -240,5 +240,7 @@ int device_handle_reset(struct session *s, struct msg *m)
 		return ret;
 	/* It runs again, and a stream that it had is dead. */
 	close_fd(&s->migration);
-	return session_reply_send(s, m, 0, -1);
+	/* The client may use the memory for something else from now on. */
+	ret = shadow_push(s);
+	return ret ? ret : session_reply_send(s, m, 0, -1);
 }

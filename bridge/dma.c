@@ -11,13 +11,15 @@
  * kept here, and its memory is never read or written by this process. A map
  * without a file is only recorded: clients announce memory that they can't
  * share (QEMU does for ROMs) and would give up if that were refused. The device
- * can't reach it.
+ * can't reach it, unless --shadow-dma gives it memory of our own instead, see
+ * shadow.c.
  */
 #include <errno.h>
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "bridge.h"
 #include "log.h"
@@ -27,6 +29,7 @@ struct dma_map {
 	uint64_t size;
 	uint32_t flags;
 	bool fd;
+	struct shadow *shadow;
 };
 
 #define DMA_ACCESS_FLAGS	(VFIO_USER_DMA_MAP_READ | VFIO_USER_DMA_MAP_WRITE)
@@ -119,11 +122,34 @@ static void dma_log_without_fd(struct session *s,
 		 (unsigned long long)map->address);
 }
 
+/* A map without a file: the device reaches memory of ours instead. */
+static int dma_map_shadow(struct session *s,
+			  const struct vfio_user_dma_map *request,
+			  struct dma_map *map)
+{
+	struct vfio_user_dma_map whole = *request;
+	int fd, ret;
+
+	fd = shadow_map(s, request, &map->shadow);
+	if (fd < 0)
+		return fd;
+	whole.offset = 0;
+	ret = dma_map_kernel(s, &whole, fd);
+	close(fd);
+	if (ret)
+		shadow_free(map->shadow);
+	else
+		map->fd = true;
+	return ret;
+}
+
 /* Count @map in (@sign 1) or out (-1). */
 static void dma_account(struct dma_space *dma, const struct dma_map *map,
 			int sign)
 {
 	dma->count += sign;
+	if (map->shadow)
+		dma->shadowed += sign * map->size;
 	if (map->fd)
 		dma->bytes += sign * map->size;
 	else
@@ -172,6 +198,8 @@ int dma_handle_map(struct session *s, struct msg *m)
 
 	if (map->fd)
 		ret = dma_map_kernel(s, request, m->fds[0]);
+	else if (s->shadow)
+		ret = dma_map_shadow(s, request, map);
 	else
 		dma_log_without_fd(s, request);
 	if (ret)
@@ -184,6 +212,7 @@ int dma_handle_map(struct session *s, struct msg *m)
 unmap:
 	if (map->fd)
 		s->dev.ops->unmap(&s->dev, map->iova, map->size);
+	shadow_free(map->shadow);
 free:
 	free(map);
 	return ret;
@@ -202,6 +231,7 @@ static int dma_unmap_one(struct session *s, struct dma_map *map)
 			strerrordesc_np(-ret));
 		s->closing = true;
 	}
+	shadow_retire(map->shadow);
 	dma_remove(s, map);
 	return ret;
 }
@@ -250,6 +280,8 @@ int dma_handle_unmap(struct session *s, struct msg *m)
 		ret = -EINVAL;
 	else
 		ret = dma_unmap_all(s);
+	if (!ret)
+		ret = shadow_push(s);
 	if (ret)
 		return ret;
 

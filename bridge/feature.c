@@ -90,6 +90,8 @@ static int feature_state(struct session *s, struct msg *m)
 		memcpy(&data, request->data, sizeof(data));
 		state = data.device_state;
 		ret = migration_set_state(s, state);
+		if (!ret)
+			ret = shadow_push(s);
 	}
 	data.device_state = state;
 	data.data_fd = -1;

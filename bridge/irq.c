@@ -3,8 +3,9 @@
  * Interrupts: the client's eventfds, handed to the kernel.
  *
  * After SET_IRQS the kernel signals the client's eventfd itself; the daemon has
- * no part in an interrupt and keeps no copy of the fd. There are two
- * exceptions. ERR and REQ concern the daemon as well and are watched, see
+ * no part in an interrupt and keeps no copy of the fd. There are
+ * exceptions. With --shadow-dma the kernel signals eventfds of ours, see relay.c.
+ * ERR and REQ concern the daemon as well and are watched, see
  * watch.c. And an index with VFIO_IRQ_INFO_NORESIZE can't be given more vectors
  * once some are enabled, while a client whose vectors don't fit in one message
  * sends several; its eventfds are kept, and when another range comes the index
@@ -201,6 +202,20 @@ static int irq_set_eventfds(struct session *s,
 	return ret;
 }
 
+/* The same with eventfds of ours, which are passed on to the client's. */
+static int irq_set_relayed(struct session *s,
+			   const struct vfio_user_irq_set *set, struct msg *m)
+{
+	struct relay_vector new[BRIDGE_MAX_MSG_FDS];
+	int ret;
+
+	ret = relay_prepare(s, set->index, m, new);
+	if (ret)
+		return ret;
+	ret = irq_set_eventfds(s, set, m);
+	return relay_finish(s, set, m->nr_fds, new, ret);
+}
+
 static int irq_set(struct session *s, const struct vfio_user_irq_set *set,
 		   struct msg *m)
 {
@@ -211,13 +226,20 @@ static int irq_set(struct session *s, const struct vfio_user_irq_set *set,
 		return watch_set(s, kind, set->flags, set->count, set->data,
 				 m->nr_fds ? m->fds[0] : -1);
 	if (set->flags & VFIO_USER_IRQ_SET_DATA_EVENTFD)
-		return irq_set_eventfds(s, set, m);
+		return s->relay &&
+		       set->flags & VFIO_USER_IRQ_SET_ACTION_TRIGGER ?
+			irq_set_relayed(s, set, m) :
+			irq_set_eventfds(s, set, m);
 
 	ret = vfio_irq_set(&s->dev, set->flags, set->index, set->start,
 			   set->count, set->data);
+	if (!ret)
+		ret = relay_pass(s);
 	if (!ret && !set->count &&
-	    set->flags & VFIO_USER_IRQ_SET_ACTION_TRIGGER)
+	    set->flags & VFIO_USER_IRQ_SET_ACTION_TRIGGER) {
 		irq_forget(s, set->index);
+		relay_forget(s, set->index);
+	}
 	return ret;
 }
 

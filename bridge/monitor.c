@@ -48,9 +48,10 @@ static json_t *monitor_dma(const struct dma_space *dma)
 	json_t *list = json_array();
 
 	dma_for_each(dma, monitor_add_map, list);
-	return json_pack("{s:I, s:I, s:I, s:o}",
+	return json_pack("{s:I, s:I, s:I, s:I, s:o}",
 			 "maps", (json_int_t)dma->count,
 			 "bytes", (json_int_t)dma->bytes,
+			 "shadowed_bytes", (json_int_t)dma->shadowed,
 			 "maps_without_fd", (json_int_t)dma->without_fd,
 			 "without_fd", list);
 }
@@ -92,6 +93,8 @@ static char *monitor_format(struct bridge *b)
 			    json_integer(atomic_load(&b->stats.refused)));
 	json_object_set_new(root, "messages",
 			    json_integer(atomic_load(&b->stats.messages)));
+	json_object_set_new(root, "requests",
+			    json_integer(atomic_load(&b->stats.requests)));
 	json_object_set_new(root, "commands", monitor_commands(&b->stats));
 	json_object_set_new(root, "session", b->session ?
 			    monitor_session(b->session) : json_null());

@@ -17,6 +17,9 @@
 #include "bridge.h"
 #include "log.h"
 
+/* Memory that is shadowed at most, unless the operator says how much. */
+#define OPTIONS_SHADOW_MAX	(UINT64_C(256) << 20)
+
 enum {
 	OPT_DEVICE = 256,
 	OPT_SOCKET_PATH,
@@ -27,6 +30,7 @@ enum {
 	OPT_ON_DISCONNECT,
 	OPT_UNSAFE_NOIOMMU,
 	OPT_IOEVENTFD,
+	OPT_SHADOW_DMA,
 	OPT_PRINT_CAPABILITIES,
 };
 
@@ -40,6 +44,7 @@ static const struct option options_long[] = {
 	{ "on-disconnect",	required_argument, NULL, OPT_ON_DISCONNECT },
 	{ "unsafe-noiommu",	no_argument,	   NULL, OPT_UNSAFE_NOIOMMU },
 	{ "ioeventfd",		required_argument, NULL, OPT_IOEVENTFD },
+	{ "shadow-dma",		optional_argument, NULL, OPT_SHADOW_DMA },
 	{ "print-capabilities",	no_argument,	   NULL, OPT_PRINT_CAPABILITIES },
 	{ "verbose",		no_argument,	   NULL, 'v' },
 	{ "help",		no_argument,	   NULL, 'h' },
@@ -64,6 +69,9 @@ static const char options_help[] =
 "  --ioeventfd=REGION:OFFSET:WIDTH[:DATA]\n"
 "                          offer a doorbell as an eventfd: WIDTH (1, 2, 4, 8) bytes\n"
 "                          of DATA (0) are written when it fires; may be repeated\n"
+"  --shadow-dma[=MAX]      let the device reach memory that clients don't share: up\n"
+"                          to MAX bytes (256M) are copied by message; turns --mmap\n"
+"                          off, and is slow\n"
 "  --print-capabilities    print what this backend can do, as JSON\n"
 "  -v, --verbose           log every command\n"
 "  -h, --help              this text\n"
@@ -74,7 +82,7 @@ static const char options_help[] =
 static const char options_capabilities[] =
 "{\n"
 "  \"type\": \"vfio-user\",\n"
-"  \"features\": [\"mmap\", \"ioeventfd\", \"on-disconnect\", \"monitor\"]\n"
+"  \"features\": [\"mmap\", \"ioeventfd\", \"on-disconnect\", \"monitor\", \"shadow-dma\"]\n"
 "}\n";
 
 static int options_choice(const char *name, const char *value,
@@ -176,6 +184,40 @@ static int options_doorbell(struct options *opts, const char *value)
 	return 0;
 }
 
+/* A number of bytes, with K, M or G behind it; 0 if it isn't one. */
+static uint64_t options_size(const char *value)
+{
+	static const char units[] = "KMG";
+	unsigned long long n;
+	const char *unit;
+	char *end;
+
+	errno = 0;
+	n = strtoull(value, &end, 0);
+	if (errno || end == value || strchr(value, '-'))
+		return 0;
+	unit = *end ? strchr(units, *end) : NULL;
+	if (unit) {
+		unsigned int shift = 10 * (unit - units + 1);
+
+		if (n > UINT64_MAX >> shift)
+			return 0;
+		n <<= shift;
+		end++;
+	}
+	return *end ? 0 : n;
+}
+
+static int options_shadow(struct options *opts, const char *value)
+{
+	opts->shadow_max = value ? options_size(value) : OPTIONS_SHADOW_MAX;
+	if (opts->shadow_max)
+		return 0;
+	log_err("--shadow-dma=%s: give a number of bytes, for instance 64M",
+		value);
+	return -1;
+}
+
 /* Sets one option; false if its value is wrong, which has been reported. */
 static bool options_set(struct options *opts, int opt, const char *value)
 {
@@ -205,6 +247,7 @@ static bool options_set(struct options *opts, int opt, const char *value)
 	case OPT_MMAP:
 		n = options_choice("mmap", value, on_off);
 		opts->mmap = n == 1;
+		opts->mmap_asked = opts->mmap;
 		break;
 	case OPT_ON_DISCONNECT:
 		n = options_choice("on-disconnect", value, ends);
@@ -215,6 +258,9 @@ static bool options_set(struct options *opts, int opt, const char *value)
 		break;
 	case OPT_IOEVENTFD:
 		n = options_doorbell(opts, value);
+		break;
+	case OPT_SHADOW_DMA:
+		n = options_shadow(opts, value);
 		break;
 	case 'v':
 		opts->verbose = true;
@@ -229,6 +275,8 @@ static int options_check(const struct options *opts)
 		log_err("which device? Give --device=DEVICE (see --help)");
 	else if (!opts->socket_path == (opts->fd < 0))
 		log_err("give --socket-path=PATH or --fd=N, one of the two");
+	else if (opts->shadow_max && (opts->mmap_asked || opts->nr_doorbells))
+		log_err("--shadow-dma does not go with --mmap=on or --ioeventfd: it has to see every access to a register");
 	else
 		return -1;
 	return BRIDGE_EXIT_USAGE;
@@ -261,5 +309,7 @@ int options_parse(struct options *opts, int argc, char **argv)
 		log_err("%s: what is this? See --help", argv[optind]);
 		return BRIDGE_EXIT_USAGE;
 	}
+	if (opts->shadow_max)
+		opts->mmap = false;
 	return options_check(opts);
 }

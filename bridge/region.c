@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <linux/vfio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bridge.h"
@@ -152,6 +153,34 @@ static int region_check(const struct session *s, uint32_t flag,
 	return 0;
 }
 
+/* The reply is begun only when the client has been sent what comes before. */
+static int region_read_shadowed(struct session *s, struct msg *m)
+{
+	const struct vfio_user_region_access *request = m->payload;
+	struct vfio_user_region_access *reply;
+	uint8_t *data = malloc(request->count + 1);
+	ssize_t n;
+	int ret;
+
+	if (!data)
+		return -ENOMEM;
+	n = vfio_region_read(&s->dev, request->region, request->offset, data,
+			     request->count);
+	ret = n < 0 ? n : shadow_push(s);
+	if (ret)
+		goto free;
+	reply = session_reply(s, m, sizeof(*reply) + n);
+	if (!reply)
+		goto free;
+	*reply = *request;
+	reply->count = n;
+	memcpy(reply->data, data, n);
+	session_reply_send(s, m, sizeof(*reply) + n, -1);
+free:
+	free(data);
+	return ret;
+}
+
 int region_handle_read(struct session *s, struct msg *m)
 {
 	const struct vfio_user_region_access *request = m->payload;
@@ -162,6 +191,8 @@ int region_handle_read(struct session *s, struct msg *m)
 	ret = region_check(s, VFIO_REGION_INFO_FLAG_READ, request);
 	if (ret)
 		return ret;
+	if (s->shadow)
+		return region_read_shadowed(s, m);
 	reply = session_reply(s, m, sizeof(*reply) + request->count);
 	if (!reply)
 		return 0;
@@ -188,6 +219,9 @@ int region_handle_write(struct session *s, struct msg *m)
 		return ret;
 	if (request->count > m->len - sizeof(*request))
 		return -EINVAL;
+	ret = shadow_pull(s);
+	if (ret)
+		return ret;
 	reply = session_reply(s, m, sizeof(*reply));
 	if (!reply)
 		return 0;
@@ -224,10 +258,14 @@ int region_handle_write_multi(struct session *s, struct msg *m)
 	const struct vfio_user_write_multi *request = m->payload;
 	struct vfio_user_write_multi *reply;
 	uint64_t i;
+	int ret;
 
 	if (request->wr_cnt >
 	    (m->len - sizeof(*request)) / sizeof(request->wrs[0]))
 		return -EINVAL;
+	ret = shadow_pull(s);
+	if (ret)
+		return ret;
 	reply = session_reply(s, m, sizeof(*reply));
 	if (!reply)
 		return 0;

@@ -5,7 +5,9 @@
  * A session is a thread that receives a message, does what it says, and sends
  * the reply; then the next. Commands are done in the order they came in, each
  * complete before the next begins. While one is being done nothing is asked of
- * the client, so neither side ever waits for the other in a circle.
+ * the client, so neither side ever waits for the other in a circle. The
+ * exception is --shadow-dma (shadow.c), where the client has to answer while it
+ * waits, and what it sent before is kept meanwhile (peer.c).
  *
  * What can be checked for every command alike is checked here, once, before
  * its handler runs: the type, whether VERSION came first, the payload's least
@@ -231,13 +233,37 @@ static void session_bad_size(struct session *s, struct msg *m)
 	session_send(s, m, 0, VFIO_USER_FLAG_ERROR, EINVAL, NULL, 0);
 }
 
+/* The next command; where the client may be asked something, via the queue. */
+static int session_next(struct session *s, struct msg *m)
+{
+	int ret;
+
+	if (!s->shadow)
+		return msg_recv(&s->conn, m);
+
+	while (!peer_dequeue(s, m)) {
+		ret = relay_wait(s);
+		if (!ret)
+			continue;
+		if (ret > 0)
+			ret = msg_recv(&s->conn, m);
+		if (ret > 0)
+			ret = peer_enqueue(s, m);
+		else if (!ret)
+			return 0;
+		if (ret < 0)
+			return ret;
+	}
+	return 1;
+}
+
 static void session_loop(struct session *s)
 {
 	struct msg m;
 	int ret;
 
 	do {
-		ret = msg_recv(&s->conn, &m);
+		ret = session_next(s, &m);
 		if (ret == -EMSGSIZE)
 			session_bad_size(s, &m);
 		if (ret <= 0)
@@ -265,8 +291,11 @@ static void session_teardown(struct session *s)
 		close_fd(&s->migration);
 		vfio_device_quiesce(&s->dev);
 		dma_unmap_all(s);
+		shadow_stop(s);
 		irq_forget_all(s);
+		relay_stop(s);
 	}
+	peer_close(s);
 	pthread_mutex_lock(&s->lock);
 	open = s->open;
 	s->open = false;
@@ -321,6 +350,7 @@ int session_start(struct bridge *b, int fd)
 	caps_default(&s->caps);
 	memset(s->doorbells, 0xff, sizeof(s->doorbells));
 	s->migration = -1;
+	s->link.twin.fd = -1;
 	ret = msg_conn_init(&s->conn, fd, BRIDGE_MAX_MSG, BRIDGE_FD_MIN);
 	if (ret)
 		goto free;

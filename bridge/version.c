@@ -71,25 +71,51 @@ static int version_no_timeout(struct session *s)
 	return 0;
 }
 
+/* The client's end of a twin socket; -1 if it wants none, or no reply at all. */
+static int version_twin(struct session *s, const struct msg *m, int *fd)
+{
+	int ret;
+
+	*fd = -1;
+	if (!s->caps.twin_socket || m->header.flags & VFIO_USER_FLAG_NO_REPLY)
+		return 0;
+	ret = peer_twin(s);
+	if (ret < 0)
+		return ret;
+	*fd = ret;
+	return 0;
+}
+
 static int version_reply(struct session *s, struct msg *m, uint16_t minor)
 {
 	struct vfio_user_version *reply;
 	struct vfio_user_caps caps;
+	int ret, twin;
 	size_t len;
 	char *json;
 
+	ret = version_twin(s, m, &twin);
+	if (ret)
+		return ret;
 	version_caps(s, &caps);
+	if (twin >= 0) {
+		caps.twin_socket = true;
+		caps.twin_fd_index = 0;
+	}
 	json = caps_format(&caps);
-	if (!json)
+	if (!json) {
+		close_fd(&twin);
 		return -ENOMEM;
+	}
 	len = strlen(json) + 1;
 	reply = session_reply(s, m, sizeof(*reply) + len);
 	if (reply) {
 		reply->major = VFIO_USER_MAJOR;
 		reply->minor = minor;
 		memcpy(reply->data, json, len);
-		session_reply_send(s, m, sizeof(*reply) + len, -1);
+		session_reply_send(s, m, sizeof(*reply) + len, twin);
 	}
+	close_fd(&twin);
 	free(json);
 	return 0;
 }
@@ -106,6 +132,12 @@ static int version_greet(struct session *s, struct msg *m)
 	if (ret)
 		return ret;
 	ret = device_open(s);
+	if (ret)
+		return ret;
+	ret = shadow_start(s);
+	if (ret)
+		return ret;
+	ret = relay_start(s);
 	if (ret)
 		return ret;
 	ret = version_no_timeout(s);
