@@ -240,7 +240,7 @@ static void run_daemon(const struct hw_daemon *d,
 {
 	const struct rlimit memlock = { HW_MEMLOCK, HW_MEMLOCK };
 	char socket[80], monitor[80], iommu[32], disconnect[40];
-	char *argv[9] = { "vfio-bridge", "--device", (char *)opts->bdf,
+	char *argv[10] = { "vfio-bridge", "--device", (char *)opts->bdf,
 			  socket, monitor, iommu };
 	int n = 6;
 
@@ -254,6 +254,8 @@ static void run_daemon(const struct hw_daemon *d,
 	}
 	if (opts->no_mmap)
 		argv[n++] = "--mmap=off";
+	if (opts->verbose)
+		argv[n++] = "--verbose";
 	if (setrlimit(RLIMIT_MEMLOCK, &memlock) || become(HW_DAEMON_UID))
 		_exit(126);
 	/* Only now: changing the user would clear it. */

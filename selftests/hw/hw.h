@@ -24,12 +24,14 @@
  * @iommu: --iommu=
  * @on_disconnect: --on-disconnect=, NULL for the default
  * @no_mmap: --mmap=off
+ * @verbose: --verbose
  */
 struct hw_daemon_opts {
 	const char *bdf;
 	enum vfio_iommu_kind iommu;
 	const char *on_disconnect;
 	bool no_mmap;
+	bool verbose;
 };
 
 /**
