@@ -95,8 +95,10 @@ static int vfio_identify(struct vfio_device *dev, const char *name,
 	vfio_read_cdev(sysfs, dev->cdev, sizeof(dev->cdev));
 	snprintf(path, sizeof(path), "%s/mdev_type", sysfs);
 	dev->emulated = !access(path, F_OK);
+	dev->max_windows = vfio_window_limit();
 
-	if (dev->group >= 0 && vfio_is_noiommu(dev->group)) {
+	if (!strncmp(dev->cdev, "noiommu-", strlen("noiommu-")) ||
+	    (dev->group >= 0 && vfio_is_noiommu(dev->group))) {
 		if (!unsafe_noiommu) {
 			vfio_why_set(why, "no IOMMU confines this device: it could read and write all of the machine's memory; --unsafe-noiommu allows that");
 			return -EPERM;
@@ -379,7 +381,10 @@ int vfio_irq_set(struct vfio_device *dev, uint32_t flags, uint32_t index,
 	};
 	if (len)
 		memcpy(set->data, data, len);
-	ret = ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, set) ? -errno : 0;
+	/* More than 0 is how many vectors there are, too few for what was asked. */
+	ret = ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, set);
+	if (ret)
+		ret = ret < 0 ? -errno : -ENOSPC;
 	free(set);
 	return ret;
 }

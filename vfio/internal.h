@@ -36,47 +36,44 @@ int vfio_open_node(const char *path, struct vfio_why *why);
 bool vfio_group_spoiler(int group, char *buf, size_t len);
 
 /**
- * vfio_window_map() - a mapping of a client's file to name to the kernel
+ * vfio_window_open() - a mapping of a client's file to name to the kernel
  * @dev: the device
+ * @iova: I/O virtual address that it will be mapped at; no other window's
  * @size: in bytes
  * @fd: the client's file
  * @offset: in the file, in bytes
  * @readable: the device will read it
  * @writeable: the device will write it
- * @window: set to the address
+ * @address: set to its address in this process
  *
  * Nothing here ever reads or writes through it: a client that truncates its
  * file makes any access a SIGBUS.
  *
- * Return: 0 or a negative errno of mmap(2).
+ * Return: 0; -ENOSPC: there are as many as there may be; or a negative errno
+ * of mmap(2).
  */
-int vfio_window_map(struct vfio_device *dev, uint64_t size, int fd,
-		    uint64_t offset, bool readable, bool writeable,
-		    void **window);
+int vfio_window_open(struct vfio_device *dev, uint64_t iova, uint64_t size,
+		     int fd, uint64_t offset, bool readable, bool writeable,
+		     void **address);
 
 /**
- * vfio_window_done() - the kernel has seen the mapping, or refused it
+ * vfio_window_settle() - the kernel has mapped what the window shows
  * @dev: the device
- * @iova: I/O virtual address that it is mapped at
- * @size: in bytes
- * @window: from vfio_window_map()
- * @mapped: the kernel has taken it
+ * @iova: I/O virtual address of the window
  *
- * A physical device's pages are pinned by now and the window closes. An
- * emulated one's are pinned when its driver asks, through this very address,
- * so the window stays until vfio_window_unmap().
- *
- * Return: 0; -ENOMEM: it could not be remembered and is closed.
+ * Closes it, unless the kernel may look at it again.
  */
-int vfio_window_done(struct vfio_device *dev, uint64_t iova, uint64_t size,
-		     void *window, bool mapped);
+void vfio_window_settle(struct vfio_device *dev, uint64_t iova);
 
 /**
- * vfio_window_unmap() - close the window of a map that is gone, if it has one
+ * vfio_window_close() - close the window of a map that is gone, if it has one
  * @dev: the device
- * @iova: I/O virtual address that it was mapped at
+ * @iova: I/O virtual address of the window
+ *
+ * Not to be called while the kernel may still have the map: what is mapped in
+ * its place next would be what the device reaches.
  */
-void vfio_window_unmap(struct vfio_device *dev, uint64_t iova);
+void vfio_window_close(struct vfio_device *dev, uint64_t iova);
 
 /**
  * vfio_window_limit() - how many windows can be open at one time

@@ -5,7 +5,9 @@
  * A session has an iommufd of its own. That is a matter of security, not of
  * taste: whoever holds a bound device fd, and with --mmap=on the client does,
  * can attach the device to any address space of the same iommufd. There must
- * never be another one in it.
+ * never be another one in it. And whoever holds it can detach the device and
+ * attach it again, at which the kernel pins all memory once more: what was
+ * mapped by its address must still be what is there (window.c).
  *
  * Memory is mapped from its file where the kernel can (IOMMU_IOAS_MAP_FILE,
  * Linux 6.14, shared memory and huge pages only), else through a window.
@@ -34,7 +36,8 @@ static int iommufd_bind(struct vfio_device *dev, struct vfio_why *why)
 		return 0;
 	err = -errno;
 
-	if (vfio_group_spoiler(dev->group, spoiler, sizeof(spoiler))) {
+	if ((err == -EBUSY || err == -EPERM) &&
+	    vfio_group_spoiler(dev->group, spoiler, sizeof(spoiler))) {
 		vfio_why_set(why, "IOMMU group %d is not viable because of %s: bind that device to vfio-pci too, or to no driver",
 			     dev->group, spoiler);
 		return -EPERM;
@@ -45,8 +48,13 @@ static int iommufd_bind(struct vfio_device *dev, struct vfio_why *why)
 			     dev->cdev);
 		return -EBUSY;
 	}
-	vfio_why_set(why, "/dev/vfio/devices/%s cannot be bound to an iommufd: %s",
-		     dev->cdev, strerrordesc_np(-err));
+	/* iommu_device_claim_dma_owner(), or no isolation of interrupts */
+	if (err == -EPERM)
+		vfio_why_set(why, "/dev/vfio/devices/%s cannot be bound: another process has a device of its group, or nothing isolates its interrupts (see allow_unsafe_interrupts of iommufd)",
+			     dev->cdev);
+	else
+		vfio_why_set(why, "/dev/vfio/devices/%s cannot be bound to an iommufd: %s",
+			     dev->cdev, strerrordesc_np(-err));
 	return err;
 }
 
@@ -69,9 +77,8 @@ static int iommufd_attach(struct vfio_device *dev, struct vfio_why *why)
 	attach.pt_id = dev->ioas;
 	if (ioctl(dev->fd, ABI_DEVICE_ATTACH_IOMMUFD_PT, &attach)) {
 		err = -errno;
-		vfio_why_set(why, "the device cannot be attached to its I/O address space: %s%s",
-			     strerrordesc_np(-err), err == -EPERM ?
-			     " (no interrupt remapping? see allow_unsafe_interrupts of iommufd)" : "");
+		vfio_why_set(why, "the device cannot be attached to its I/O address space: %s",
+			     strerrordesc_np(-err));
 		return err;
 	}
 	return 0;
@@ -114,6 +121,7 @@ static int iommufd_open(struct vfio_device *dev, struct vfio_why *why)
 	if (ret)
 		goto close;
 	dev->map_file = true;
+	dev->keep_windows = true;
 	return 0;
 
 close:
@@ -133,8 +141,10 @@ static int iommufd_info(struct vfio_device *dev, struct vfio_iommu_info *info)
 	unsigned int i;
 
 	memset(info, 0, sizeof(*info));
-	info->max_maps = VFIO_MAX_DMA_MAPS;
-	if (ioctl(dev->container, ABI_IOMMU_IOAS_IOVA_RANGES, &query))
+	info->max_maps = dev->max_windows;
+	/* EMSGSIZE: there are more ranges; those that fit have been told. */
+	if (ioctl(dev->container, ABI_IOMMU_IOAS_IOVA_RANGES, &query) &&
+	    errno != EMSGSIZE)
 		return -errno;
 
 	/* The kernel tells the least size and no other. */
@@ -159,7 +169,7 @@ static int iommufd_unmap(struct vfio_device *dev, uint64_t iova, uint64_t size)
 
 	if (ioctl(dev->container, ABI_IOMMU_IOAS_UNMAP, &unmap))
 		return -errno;
-	vfio_window_unmap(dev, iova);
+	vfio_window_close(dev, iova);
 	return unmap.length == size ? 0 : -EIO;
 }
 
@@ -181,21 +191,21 @@ static int iommufd_map_window(struct vfio_device *dev, uint64_t iova,
 		.length = size,
 		.iova = iova,
 	};
-	void *window;
-	int ret, err;
+	void *address;
+	int ret;
 
-	ret = vfio_window_map(dev, size, fd, offset, readable, writeable,
-			      &window);
+	ret = vfio_window_open(dev, iova, size, fd, offset, readable,
+			       writeable, &address);
 	if (ret)
 		return ret;
-
-	map.user_va = (uintptr_t)window;
-	if (ioctl(dev->container, ABI_IOMMU_IOAS_MAP, &map))
+	map.user_va = (uintptr_t)address;
+	if (ioctl(dev->container, ABI_IOMMU_IOAS_MAP, &map)) {
 		ret = -errno;
-	err = vfio_window_done(dev, iova, size, window, !ret);
-	if (err)
-		iommufd_unmap(dev, iova, size);
-	return ret ? ret : err;
+		vfio_window_close(dev, iova);
+		return ret;
+	}
+	vfio_window_settle(dev, iova);
+	return 0;
 }
 
 /*

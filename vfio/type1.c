@@ -129,6 +129,7 @@ static int type1_open(struct vfio_device *dev, struct vfio_why *why)
 	ret = type1_get_device(dev, why);
 	if (ret)
 		goto close;
+	dev->keep_windows = dev->emulated;
 	return 0;
 
 close:
@@ -185,7 +186,8 @@ static int type1_info(struct vfio_device *dev, struct vfio_iommu_info *info)
 	int ret = 0;
 
 	memset(info, 0, sizeof(*info));
-	info->max_maps = dev->emulated ? vfio_window_limit() : VFIO_MAX_DMA_MAPS;
+	info->max_maps = dev->keep_windows ? dev->max_windows :
+					     VFIO_MAX_DMA_MAPS;
 	info->pgsizes = sysconf(_SC_PAGESIZE);
 	if (dev->noiommu)
 		return 0;
@@ -217,7 +219,7 @@ static int type1_unmap(struct vfio_device *dev, uint64_t iova, uint64_t size)
 
 	if (ioctl(dev->container, VFIO_IOMMU_UNMAP_DMA, &unmap))
 		return -errno;
-	vfio_window_unmap(dev, iova);
+	vfio_window_close(dev, iova);
 	return unmap.size == size ? 0 : -EIO;
 }
 
@@ -231,25 +233,25 @@ static int type1_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
 		.iova = iova,
 		.size = size,
 	};
-	void *window;
-	int ret, err;
+	void *address;
+	int ret;
 
 	/* Nothing translates here: an address of the client means nothing. */
 	if (dev->noiommu)
 		return -EOPNOTSUPP;
 
-	ret = vfio_window_map(dev, size, fd, offset, readable, writeable,
-			      &window);
+	ret = vfio_window_open(dev, iova, size, fd, offset, readable,
+			       writeable, &address);
 	if (ret)
 		return ret;
-
-	map.vaddr = (uintptr_t)window;
-	if (ioctl(dev->container, VFIO_IOMMU_MAP_DMA, &map))
+	map.vaddr = (uintptr_t)address;
+	if (ioctl(dev->container, VFIO_IOMMU_MAP_DMA, &map)) {
 		ret = -errno;
-	err = vfio_window_done(dev, iova, size, window, !ret);
-	if (err)
-		type1_unmap(dev, iova, size);
-	return ret ? ret : err;
+		vfio_window_close(dev, iova);
+		return ret;
+	}
+	vfio_window_settle(dev, iova);
+	return 0;
 }
 
 const struct vfio_iommu_ops vfio_type1_ops = {

@@ -124,15 +124,17 @@ extern const struct vfio_iommu_ops vfio_type1_ops;
  * @group: IOMMU group number, -1 if it has none
  * @cdev: name in /dev/vfio/devices, empty if it has none
  * @noiommu: no IOMMU confines it, and the operator said that that's all right
- * @emulated: a mediated device: the kernel pins memory when the driver asks,
- *            through the address that it was mapped from, so that must stay
+ * @emulated: a mediated device: no IOMMU stands behind it
  * @ops: the way in
  * @fd: the device fd
  * @container: /dev/vfio/vfio or /dev/iommu
  * @group_fd: /dev/vfio/GROUP, -1 with iommufd
  * @ioas: I/O address space, with iommufd
  * @map_file: the kernel has IOMMU_IOAS_MAP_FILE
- * @windows: for @emulated, what @ops->map mapped into this process
+ * @keep_windows: what @ops->map maps into this process must stay, see window.c
+ * @windows: what @ops->map has mapped into this process
+ * @nr_windows: how many of @windows
+ * @max_windows: how many there may be
  * @flags: VFIO_DEVICE_FLAGS_*
  * @nr_regions: entries of @regions in use
  * @nr_irqs: entries of @irqs in use
@@ -154,7 +156,10 @@ struct vfio_device {
 	int group_fd;
 	uint32_t ioas;
 	bool map_file;
+	bool keep_windows;
 	void *windows;
+	uint32_t nr_windows;
+	uint32_t max_windows;
 	uint32_t flags;
 	uint32_t nr_regions;
 	uint32_t nr_irqs;

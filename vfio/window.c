@@ -3,27 +3,36 @@
  * Windows: mappings of a client's memory that exist to be named, not used.
  *
  * VFIO_IOMMU_MAP_DMA and IOMMU_IOAS_MAP take memory by its address in the
- * calling process. So the client's file is mapped, its address given to the
- * kernel, and, once the kernel has pinned the pages, unmapped again: pins are
- * by page, not by address, and unmapping DMA goes by I/O virtual address. A
- * session with 60,000 maps therefore has no mapping of its own to show for
- * them, and vm.max_map_count doesn't limit it.
+ * calling process. So the client's file is mapped and its address given to the
+ * kernel. How long that address must stay ours depends on who may look at it
+ * again.
  *
- * Emulated (mediated) devices are different: their pages are pinned when the
- * driver asks for them, through the address that was given. Those windows stay,
- * in a tree by I/O virtual address.
+ * With type1 and a physical device, nobody: pages are pinned when they are
+ * mapped and stay so until they are unmapped, by I/O virtual address. The
+ * window is closed at once, a session with 60,000 maps has no mapping to show
+ * for them, and vm.max_map_count doesn't limit it.
+ *
+ * With an emulated (mediated) device the pages are pinned when its driver asks
+ * for them, through the address. And with iommufd they are pinned again, through
+ * the address, whenever the device is attached to the address space again, which
+ * whoever has the device's fd can do; with --mmap=on the client has it. If
+ * something of our own stood there by then, the client's device could read and
+ * write it. These windows stay as long as the map, in a tree by I/O virtual
+ * address, and there are only so many.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "internal.h"
 
 struct vfio_window {
 	uint64_t iova;
-	uint64_t size;
+	uint64_t length;
 	void *address;
 };
 
@@ -37,42 +46,66 @@ static int vfio_window_compare(const void *a, const void *b)
 	return x->iova < y->iova ? -1 : x->iova > y->iova;
 }
 
-int vfio_window_map(struct vfio_device *dev, uint64_t size, int fd,
-		    uint64_t offset, bool readable, bool writeable,
-		    void **window)
+/*
+ * What munmap(2) will have to be told: huge pages are mapped, and can only be
+ * unmapped, whole. Only files of memory have seals, so nothing is asked of a
+ * file system that a client may be behind.
+ */
+static uint64_t vfio_window_length(int fd, uint64_t size)
+{
+	struct stat st;
+	uint64_t end;
+
+	if (fcntl(fd, F_GET_SEALS) < 0 || fstat(fd, &st) || st.st_blksize <= 0 ||
+	    add_overflows(size, st.st_blksize - 1, &end))
+		return size;
+	return end - end % st.st_blksize;
+}
+
+int vfio_window_open(struct vfio_device *dev, uint64_t iova, uint64_t size,
+		     int fd, uint64_t offset, bool readable, bool writeable,
+		     void **address)
 {
 	/* What the device writes, the kernel must be able to write. */
 	int prot = (readable ? PROT_READ : 0) | (writeable ? PROT_WRITE : 0);
+	struct vfio_window *w;
+	int ret;
 
 	if (size > SIZE_MAX || offset > INT64_MAX)
 		return -EOVERFLOW;
-
-	*window = mmap(NULL, size, prot, MAP_SHARED, fd, offset);
-	return *window == MAP_FAILED ? -errno : 0;
-}
-
-int vfio_window_done(struct vfio_device *dev, uint64_t iova, uint64_t size,
-		     void *window, bool mapped)
-{
-	struct vfio_window *w = NULL;
-
-	if (!mapped || !dev->emulated)
-		goto unmap;
-
+	if (dev->nr_windows >= dev->max_windows)
+		return -ENOSPC;
 	w = malloc(sizeof(*w));
 	if (!w)
+		return -ENOMEM;
+
+	w->iova = iova;
+	w->length = vfio_window_length(fd, size);
+	w->address = mmap(NULL, w->length, prot, MAP_SHARED, fd, offset);
+	ret = -errno;
+	if (w->address == MAP_FAILED)
+		goto free;
+	ret = -ENOMEM;
+	if (!tsearch(w, &dev->windows, vfio_window_compare))
 		goto unmap;
-	*w = (struct vfio_window){ iova, size, window };
-	if (tsearch(w, &dev->windows, vfio_window_compare))
-		return 0;
+	dev->nr_windows++;
+	*address = w->address;
+	return 0;
 
 unmap:
+	munmap(w->address, w->length);
+free:
 	free(w);
-	munmap(window, size);
-	return mapped && dev->emulated ? -ENOMEM : 0;
+	return ret;
 }
 
-void vfio_window_unmap(struct vfio_device *dev, uint64_t iova)
+void vfio_window_settle(struct vfio_device *dev, uint64_t iova)
+{
+	if (!dev->keep_windows)
+		vfio_window_close(dev, iova);
+}
+
+void vfio_window_close(struct vfio_device *dev, uint64_t iova)
 {
 	struct vfio_window key = { .iova = iova };
 	struct vfio_window **found, *w;
@@ -82,7 +115,8 @@ void vfio_window_unmap(struct vfio_device *dev, uint64_t iova)
 		return;
 	w = *found;
 	tdelete(&key, &dev->windows, vfio_window_compare);
-	munmap(w->address, w->size);
+	dev->nr_windows--;
+	munmap(w->address, w->length);
 	free(w);
 }
 
