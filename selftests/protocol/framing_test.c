@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -263,35 +264,44 @@ static uint64_t kernel_maps(const struct fake_control *control)
 	return seen;
 }
 
-/*
- * Send the maps 1 to @n, those in @with with an fd, without waiting; with
- * @joined, all that come before one with an fd go in one write.
- */
+/* How the messages of a batch are put into writes. */
+enum batch_shape {
+	BATCH_SINGLE,	/* a write for each */
+	BATCH_BEFORE,	/* those without an fd together, those with one alone */
+	BATCH_AFTER,	/* one with an fd, and what follows without */
+	BATCH_SHAPES,
+};
+
+/* Does a message begin a new write? */
+static bool batch_splits(enum batch_shape shape, bool has_fd, bool had_fd)
+{
+	return shape == BATCH_SINGLE || has_fd ||
+	       (shape == BATCH_BEFORE && had_fd);
+}
+
+/* Send the maps 1 to @n, those in @with with an fd, without waiting. */
 static int send_batch(int sock, unsigned int n, uint64_t with, int fd,
-		      bool joined)
+		      enum batch_shape shape)
 {
 	uint8_t buf[64 * 64];
+	bool has_fd, had_fd = false, attach = false;
 	size_t at = 0;
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 1; i <= n && !ret; i++) {
+	for (i = 1; i <= n && !ret; i++, had_fd = has_fd) {
 		struct vfio_user_dma_map map = page_map(i);
-		bool has_fd = with >> i & 1;
 
-		if ((has_fd || !joined) && at) {
-			ret = wire_send(sock, buf, at, NULL, 0);
+		has_fd = with >> i & 1;
+		if (at && batch_splits(shape, has_fd, had_fd)) {
+			ret = wire_send(sock, buf, at, &fd, attach);
+			attach = false;
 			at = 0;
 		}
-		if (ret)
-			break;
 		wire_put(buf, &at, i, VFIO_USER_DMA_MAP, &map, sizeof(map));
-		if (has_fd) {
-			ret = wire_send(sock, buf, at, &fd, 1);
-			at = 0;
-		}
+		attach |= has_fd;
 	}
-	return ret || !at ? ret : wire_send(sock, buf, at, NULL, 0);
+	return ret ? ret : wire_send(sock, buf, at, &fd, attach);
 }
 
 static int batch_replies(int sock, unsigned int n, struct wire_reply *r)
@@ -308,11 +318,13 @@ static int batch_replies(int sock, unsigned int n, struct wire_reply *r)
 TEST_F(framing, rule2_fds_stay_with_their_message_in_a_batch)
 {
 	int fd = peer_memory(PAGE);
-	uint64_t with;
+	unsigned int round;
 
-	for (with = 0; with < 256; with += 2) {
+	for (round = 0; round < 128 * BATCH_SHAPES; round++) {
+		uint64_t with = round / BATCH_SHAPES * 2;
+
 		ASSERT_EQ(0, send_batch(self->peer.sock, 7, with, fd,
-					with & 2));
+					round % BATCH_SHAPES));
 		ASSERT_EQ(0, batch_replies(self->peer.sock, 7, &self->r));
 		ASSERT_EQ(with, kernel_maps(self->peer.root.control));
 		ASSERT_EQ(0, wire_unmap(self->peer.sock, 0, 0,
@@ -334,11 +346,70 @@ TEST_F(framing, rule2_fds_stay_with_their_message_in_long_batches)
 		unsigned int n = 20 + random() % 42;
 
 		with &= (2ull << n) - 1;
-		if (round % 3 == 0)
+		if (round % 2)
 			with &= (uint64_t)random() << 20;
 		ASSERT_EQ(0, send_batch(self->peer.sock, n, with, fd,
-					round % 2));
+					round % BATCH_SHAPES));
 		ASSERT_EQ(0, batch_replies(self->peer.sock, n, &self->r));
+		ASSERT_EQ(with, kernel_maps(self->peer.root.control));
+		ASSERT_EQ(0, wire_unmap(self->peer.sock, 0, 0,
+					VFIO_USER_DMA_UNMAP_ALL));
+	}
+	EXPECT_EQ(0, peer_nr_fds(&self->peer));
+	close(fd);
+}
+
+/* One command of a mixed sequence. */
+static int send_mixed(int sock, uint16_t id, unsigned int kind, int fd)
+{
+	struct vfio_user_device_info info = { .argsz = sizeof(info) };
+	struct vfio_user_dma_map map = page_map(id);
+
+	switch (kind) {
+	case VFIO_USER_DEVICE_RESET:
+		return wire_command(sock, id, kind, NULL, 0, NULL, 0);
+	case VFIO_USER_DEVICE_GET_INFO:
+		return wire_command(sock, id, kind, &info, sizeof(info), NULL,
+				    0);
+	default:
+		return wire_command(sock, id, kind, &map, sizeof(map), &fd,
+				    fd >= 0);
+	}
+}
+
+/*
+ * Messages that are shorter than any that has fds stand between those that
+ * have some; all of them wait before the daemon reads the first.
+ */
+TEST_F(framing, rule2_fds_stay_with_their_message_among_short_ones)
+{
+	static const uint16_t kinds[] = {
+		VFIO_USER_DEVICE_RESET, VFIO_USER_DEVICE_GET_INFO,
+		VFIO_USER_DMA_MAP, VFIO_USER_DMA_MAP,
+	};
+	int fd = peer_memory(PAGE);
+	unsigned int round, i;
+
+	for (round = 0; round < 256; round++) {
+		uint64_t with = 0;
+
+		ASSERT_EQ(0, kill(self->peer.daemon.pid, SIGSTOP));
+		for (i = 0; i < 12; i++) {
+			/* The first four are each of the 256 sequences. */
+			unsigned int kind = i < 4 ? round >> 2 * i & 3 :
+					    (round + i * i) & 3;
+
+			EXPECT_EQ(0, send_mixed(self->peer.sock, i,
+						kinds[kind],
+						kind == 3 ? fd : -1));
+			with |= (uint64_t)(kind == 3) << i;
+		}
+		ASSERT_EQ(0, kill(self->peer.daemon.pid, SIGCONT));
+		for (i = 0; i < 12; i++) {
+			ASSERT_EQ(1, wire_recv(self->peer.sock, &self->r));
+			ASSERT_EQ(i, self->r.header.id);
+			ASSERT_EQ(0, self->r.header.error);
+		}
 		ASSERT_EQ(with, kernel_maps(self->peer.root.control));
 		ASSERT_EQ(0, wire_unmap(self->peer.sock, 0, 0,
 					VFIO_USER_DMA_UNMAP_ALL));

@@ -79,6 +79,21 @@ int peer_start(struct peer *peer, const struct fake_config *config,
 	return 0;
 }
 
+static unsigned int peer_max_maps(const struct wire_reply *r)
+{
+	const size_t skip = sizeof(struct vfio_user_version);
+	json_t *root, *caps;
+	unsigned int max;
+
+	/* Without the NUL at its end. */
+	root = json_loadb((const char *)r->payload + skip, r->len - skip - 1, 0,
+			  NULL);
+	caps = json_object_get(root, "capabilities");
+	max = json_integer_value(json_object_get(caps, "max_dma_maps"));
+	json_decref(root);
+	return max;
+}
+
 int peer_connect(struct peer *peer)
 {
 	struct wire_reply r;
@@ -88,9 +103,11 @@ int peer_connect(struct peer *peer)
 	if (peer->sock < 0)
 		return peer->sock;
 	ret = wire_version(peer->sock, NULL, &r);
-	if (!ret)
-		peer->fds = fake_nr_fds(&peer->root, peer->daemon.pid);
-	return ret;
+	if (ret)
+		return ret;
+	peer->fds = fake_nr_fds(&peer->root, peer->daemon.pid);
+	peer->max_maps = peer_max_maps(&r);
+	return 0;
 }
 
 int peer_open(struct peer *peer, enum peer_way way)

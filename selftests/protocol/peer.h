@@ -44,6 +44,7 @@ enum peer_way {
  * @monitor: path of its monitor's socket
  * @idle_fds: how many fds it has without a client
  * @fds: how many it has with this one, greeted and with nothing set up
+ * @max_maps: how many DMA maps it says that it takes
  * @sock: the client's end, -1 if it isn't connected
  */
 struct peer {
@@ -52,6 +53,7 @@ struct peer {
 	char monitor[160];
 	int idle_fds;
 	int fds;
+	unsigned int max_maps;
 	int sock;
 };
 
