@@ -188,12 +188,39 @@ void wire_close_fds(struct wire_reply *r)
 		close(r->fds[--r->nr_fds]);
 }
 
+static int (*on_command)(int sock, struct wire_reply *command, void *arg);
+static void *on_command_arg;
+
+void wire_on_command(int (*fn)(int sock, struct wire_reply *command, void *arg),
+		     void *arg)
+{
+	on_command = fn;
+	on_command_arg = arg;
+}
+
+/* The next message that on_command doesn't take; as wire_recv(). */
+static int wire_recv_reply(int sock, struct wire_reply *r)
+{
+	int ret;
+
+	for (;;) {
+		ret = wire_recv(sock, r);
+		if (ret <= 0 || !on_command ||
+		    (r->header.flags & VFIO_USER_TYPE_MASK) !=
+		    VFIO_USER_TYPE_COMMAND)
+			return ret;
+		ret = on_command(sock, r, on_command_arg);
+		if (ret)
+			return ret;
+	}
+}
+
 int wire_expect(int sock, uint16_t id, uint16_t command, struct wire_reply *r)
 {
 	uint32_t flags;
 	int ret;
 
-	ret = wire_recv(sock, r);
+	ret = wire_recv_reply(sock, r);
 	if (ret < 0)
 		return ret;
 	if (!ret)

@@ -96,6 +96,15 @@ int wire_command(int sock, uint16_t id, uint16_t command, const void *payload,
  */
 int wire_recv(int sock, struct wire_reply *r);
 
+/**
+ * wire_on_command() - what to do with commands of the server's
+ * @fn: called by wire_expect() with each that comes before the reply; returns
+ *      0, or what wire_expect() is to return at once. NULL: none may come.
+ * @arg: for @fn
+ */
+void wire_on_command(int (*fn)(int sock, struct wire_reply *command, void *arg),
+		     void *arg);
+
 /** wire_close_fds() - close the fds of a reply */
 void wire_close_fds(struct wire_reply *r);
 
