@@ -338,6 +338,18 @@ TEST_F(io_fds, rule23_asked_again_they_are_the_same)
 	wire_close_fds(&self->r);
 }
 
+TEST_F(io_fds, rule23_a_reset_leaves_them)
+{
+	ASSERT_EQ(0, start_many(&self->peer, &self->config, 1));
+	ASSERT_EQ(0, greet(&self->peer, 1));
+	ASSERT_EQ(0, get(self->peer.sock, 0, 4096, 0, &self->r));
+	ASSERT_EQ(1, self->r.nr_fds);
+	ASSERT_EQ(0, wire_reset(self->peer.sock));
+	EXPECT_EQ(1, ring(&self->peer, self->r.fds[0]));
+	EXPECT_EQ(1, peer_get64(&self->peer, 0x100));
+	wire_close_fds(&self->r);
+}
+
 /* A client can't ring what isn't its device any more. */
 TEST_F(io_fds, rule23_the_end_of_the_session_takes_them_from_the_kernel)
 {

@@ -101,6 +101,24 @@ TEST_F(migration, rule27_version_says_migration_exactly_when_it_can)
 	ASSERT_EQ(0, peer_wait_idle(&self->peer));
 }
 
+/* QEMU takes no reply longer than its request (see rule 12's test). */
+TEST_F(migration, rule27_version_still_fits_in_qemus_request)
+{
+	static const char qemu[] =
+		"{\"capabilities\": {\"pgsizes\": 4096, \"max_msg_fds\": 16, \"max_dma_maps\": 65535, \"max_data_xfer_size\": 1048576, \"migration\": {\"max_bitmap_size\": 268435456, \"pgsize\": 4096}, \"write_multiple\": true}}";
+
+	ASSERT_EQ(0, peer_hang_up(&self->peer));
+	self->peer.root.control->config.pgsizes = ~0xfffull;
+	self->peer.sock = wire_connect(self->peer.daemon.socket);
+	ASSERT_LE(0, self->peer.sock);
+	ASSERT_EQ(0, wire_version(self->peer.sock, qemu, &self->r));
+	EXPECT_NE(NULL, strstr((char *)self->r.payload +
+			       sizeof(struct vfio_user_version),
+			       "\"migration\""));
+	EXPECT_GE(sizeof(struct vfio_user_version) + sizeof(qemu),
+		  self->r.len);
+}
+
 TEST_F(migration, rule27_states_are_the_kernels)
 {
 	static const uint32_t way[] = {
