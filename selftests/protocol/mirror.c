@@ -199,6 +199,7 @@ static int mirror_twin(struct mirror *m, struct wire_reply *r)
 int mirror_connect(struct mirror *m, struct peer *peer, bool twin,
 		   const char *caps)
 {
+	struct vfio_user_device_info info;
 	char json[256];
 	int ret;
 
@@ -213,15 +214,17 @@ int mirror_connect(struct mirror *m, struct peer *peer, bool twin,
 	ret = wire_version(peer->sock, json, &m->r);
 	if (ret)
 		return ret;
-	peer->fds = fake_nr_fds(&peer->root, peer->daemon.pid);
-	if (!twin) {
+	if (!twin && !m->r.nr_fds)
 		wire_on_command(mirror_answer, m);
-		return m->r.nr_fds ? -EPROTO : 0;
-	}
-	ret = mirror_twin(m, &m->r);
+	else
+		ret = mirror_twin(m, &m->r);
+	/* The daemon may have closed the twin socket's end only now. */
+	if (!ret)
+		ret = wire_info(peer->sock, &info);
 	if (ret)
 		return ret;
-	return -pthread_create(&m->thread, NULL, mirror_thread, m);
+	peer->fds = fake_nr_fds(&peer->root, peer->daemon.pid);
+	return twin ? -pthread_create(&m->thread, NULL, mirror_thread, m) : 0;
 }
 
 void mirror_close(struct mirror *m)
