@@ -223,6 +223,8 @@ int caps_parse(const char *data, size_t len, struct vfio_user_caps *caps)
 	caps_default(caps);
 	if (!len)
 		return 0;
+	if (len > CAPS_MAX_JSON)
+		return -EINVAL;
 	if (memchr(data, '\0', len) != data + len - 1)
 		return -EINVAL;
 

@@ -8,6 +8,9 @@
 
 #define VFIO_USER_MAX_IOVA_RANGES	64
 
+/* More JSON than this, in bytes, isn't read: parsed it takes far more memory. */
+#define CAPS_MAX_JSON			16384
+
 /**
  * struct vfio_user_caps - what one side of the socket says of itself
  * @max_msg_fds: file descriptors it takes in one message

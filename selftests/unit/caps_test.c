@@ -478,4 +478,19 @@ TEST(rule12_more_iova_ranges_than_we_keep_are_refused)
 	EXPECT_EQ(-EINVAL, refused(text));
 }
 
+/* A megabyte of empty objects took eighty to parse. */
+TEST(rule10_more_json_than_the_bound_is_refused)
+{
+	struct vfio_user_caps caps;
+	char text[CAPS_MAX_JSON + 1];
+
+	memset(text, ' ', sizeof(text));
+	memcpy(text, "{}", 2);
+	text[CAPS_MAX_JSON - 1] = '\0';
+	EXPECT_EQ(0, parse_bytes(text, CAPS_MAX_JSON, &caps));
+	text[CAPS_MAX_JSON - 1] = ' ';
+	text[CAPS_MAX_JSON] = '\0';
+	EXPECT_EQ(-EINVAL, parse_bytes(text, CAPS_MAX_JSON + 1, &caps));
+}
+
 TEST_HARNESS_MAIN
