@@ -306,7 +306,7 @@ int msg_recv(struct msg_conn *c, struct msg *m)
 	return 1;
 }
 
-static int msg_send(const struct msg_conn *c, const uint8_t *buf, size_t len,
+static int msg_send(struct msg_conn *c, const uint8_t *buf, size_t len,
 		    const int *fds, unsigned int nr_fds)
 {
 	const int flags = MSG_NOSIGNAL | (c->deadline ? MSG_DONTWAIT : 0);
@@ -339,17 +339,24 @@ static int msg_send(const struct msg_conn *c, const uint8_t *buf, size_t len,
 		if (n < 0 && errno == EAGAIN && c->deadline) {
 			ret = msg_wait(c, POLLOUT);
 			if (ret)
-				return ret;
+				goto failed;
 			continue;
 		}
+		ret = -errno;
 		if (n < 0)
-			return -errno;
+			goto failed;
 		iov.iov_base = (uint8_t *)iov.iov_base + n;
 		iov.iov_len -= n;
 		mh.msg_control = NULL;
 		mh.msg_controllen = 0;
 	}
 	return 0;
+
+failed:
+	/* What follows a piece of a message can't be told from its rest. */
+	if (iov.iov_len < len)
+		c->error = ret;
+	return ret;
 }
 
 int msg_flush(struct msg_conn *c)
@@ -357,7 +364,9 @@ int msg_flush(struct msg_conn *c)
 	size_t len = c->tx_len;
 
 	c->tx_len = 0;
-	return msg_send(c, c->tx, len, NULL, 0);
+	if (!c->error)
+		c->error = msg_send(c, c->tx, len, NULL, 0);
+	return c->error;
 }
 
 struct vfio_user_header *msg_reserve(struct msg_conn *c, size_t payload)

@@ -41,6 +41,8 @@ struct msg {
  * @tx: send buffer of @tx_size bytes
  * @tx_size: size of @tx in bytes
  * @tx_len: bytes in @tx that wait for msg_flush()
+ * @error: negative errno with which sending failed, 0 if it didn't. What was
+ *         sent may end within a message, so no more is sent.
  */
 struct msg_conn {
 	int fd;
@@ -57,6 +59,7 @@ struct msg_conn {
 	uint8_t *tx;
 	size_t tx_size;
 	size_t tx_len;
+	int error;
 };
 
 /**
