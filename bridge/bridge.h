@@ -32,6 +32,8 @@ enum bridge_exit {
 /* The smallest message with fds: SET_IRQS. DMA_MAP is larger. */
 #define BRIDGE_FD_MIN		(sizeof(struct vfio_user_header) + \
 				 sizeof(struct vfio_user_irq_set))
+/* How long a session may take to end before the daemon does, in seconds. */
+#define BRIDGE_END_TIMEOUT	30
 /* How long a client may take to begin, or to read a reply, in seconds. */
 #define BRIDGE_CLIENT_TIMEOUT	10
 
@@ -196,7 +198,7 @@ struct shadow_space;
  * @conn: its socket
  * @peer: who it is, as the kernel says
  * @thread: serves it
- * @lock: protects @dma and @open against the monitor
+ * @lock: protects @dma, @open and @conn's fd against the main thread
  * @open: @dev is open
  * @dev: the device
  * @iommu: what its IOMMU can do
@@ -204,6 +206,8 @@ struct shadow_space;
  * @greeted: VERSION has succeeded
  * @closing: end the session after this message's reply
  * @ending: the thread receives no more
+ * @unsure: the kernel didn't unmap what it should have: what the device can
+ *          reach, only closing it makes sure of
  * @dma: what is mapped
  * @irqs: by interrupt index
  * @watch: ERR and REQ
@@ -227,6 +231,7 @@ struct session {
 	bool greeted;
 	bool closing;
 	atomic_bool ending;
+	bool unsure;
 	struct dma_space dma;
 	struct irq_vectors irqs[VFIO_MAX_IRQS];
 	struct watch watch;
@@ -247,7 +252,9 @@ struct session {
  * @signal_fd: SIGTERM and SIGINT
  * @done_fd: eventfd, signalled by a session's thread as the last thing
  * @session: the client that is served, or NULL
- * @hold: a client waits to be accepted until @session, which ends, is gone
+ * @listen_after: accept nobody before this, CLOCK_MONOTONIC milliseconds
+ * @hold_until: until then a client waits for @session, which ends, to be gone;
+ *              0 if none does
  * @stats: counters
  * @retained: with --on-disconnect=retain, the device of the last session
  * @retained_uid: who may have it
@@ -261,7 +268,8 @@ struct bridge {
 	int signal_fd;
 	int done_fd;
 	struct session *session;
-	bool hold;
+	int64_t listen_after;
+	int64_t hold_until;
 	struct stats stats;
 	struct vfio_device *retained;
 	uid_t retained_uid;
@@ -302,39 +310,37 @@ int listen_open(const char *path, char *why, size_t len);
  */
 void listen_close(int *fd, const char *path);
 
+/* join.c */
+
+/**
+ * join_interrupting() - join a thread, with signals to get it out of waits
+ * @thread: a thread that ends when its waits do
+ * @seconds: how long to try
+ *
+ * Return: 0, or -ETIMEDOUT when it is still there.
+ */
+int join_interrupting(pthread_t thread, unsigned int seconds);
+
 /* refuse.c */
 
-#define REFUSE_MAX	16
-
 /**
- * struct refusals - clients that came while another one was served
- * @fds: their sockets
- * @deadlines: when each is given up, CLOCK_MONOTONIC seconds
- * @count: how many
- */
-struct refusals {
-	int fds[REFUSE_MAX];
-	time_t deadlines[REFUSE_MAX];
-	unsigned int count;
-};
-
-/**
- * refuse_add() - tell a client EBUSY as soon as it has sent its VERSION
- * @r: the others
- * @fd: its socket, owned by @r from now on
+ * refuse_make_room() - can one more client be refused at this time?
  *
- * With REFUSE_MAX waiting already, the one that has waited longest is closed.
+ * Return: false if as many as there may be have not been answered yet; the one
+ * that has waited longest is then hung up on, so that there soon is room.
  */
-void refuse_add(struct refusals *r, int fd);
+bool refuse_make_room(void);
 
 /**
- * refuse_poll() - answer those that can be, give up those that take too long
- * @r: all of them
+ * refuse_start() - tell a client EBUSY as soon as it has sent its VERSION
+ * @fd: its socket, blocking, owned by this from now on. refuse_make_room() has
+ *      said that there is room.
+ *
+ * In a thread of its own, for BRIDGE_CLIENT_TIMEOUT at most.
+ *
+ * Return: 0 or a negative errno.
  */
-void refuse_poll(struct refusals *r);
-
-/** refuse_all() - close them all; the daemon ends */
-void refuse_all(struct refusals *r);
+int refuse_start(int fd);
 
 /* session.c */
 
@@ -357,10 +363,17 @@ int session_start(struct bridge *b, int fd);
 bool session_is_ending(struct session *s);
 
 /**
+ * session_interrupt() - get a session's thread out of a wait
+ * @s: a session that is ending
+ */
+void session_interrupt(struct session *s);
+
+/**
  * session_end() - end the session and wait until all of it is gone
  * @b: the bridge; has no session afterwards
  *
- * Safe whether the client is still there or not. Called by the main thread.
+ * Safe whether the client is still there or not. Called by the main thread. A
+ * session that doesn't end, because the kernel doesn't return, ends the daemon.
  */
 void session_end(struct bridge *b);
 

@@ -20,6 +20,11 @@
 #include "bridge.h"
 #include "log.h"
 
+static bool device_can_reset(const struct vfio_device *dev)
+{
+	return dev->flags & VFIO_DEVICE_FLAGS_RESET || dev->can_hot_reset;
+}
+
 static void device_log_held(const struct session *s, const char *why)
 {
 	const struct bridge *b = s->bridge;
@@ -101,7 +106,7 @@ void device_release(struct session *s)
 	struct bridge *b = s->bridge;
 
 	log_info("%s: client pid %d is gone", b->device.name, s->peer.pid);
-	if (b->opts->on_disconnect == ON_DISCONNECT_RETAIN) {
+	if (b->opts->on_disconnect == ON_DISCONNECT_RETAIN && !s->unsure) {
 		b->retained = malloc(sizeof(*b->retained));
 		if (b->retained) {
 			*b->retained = s->dev;
@@ -182,6 +187,16 @@ static int device_check_doorbells(const struct bridge *b,
 	return 0;
 }
 
+/* What an operator should know of a device that nothing resets. */
+static void device_warn_no_reset(const struct bridge *b,
+				 const struct vfio_device *dev)
+{
+	if (b->opts->on_disconnect == ON_DISCONNECT_RESET &&
+	    !device_can_reset(dev))
+		log_info("%s: neither the device nor its bus can be reset: a client may find in it what the last one left",
+			 b->device.name);
+}
+
 int device_check(struct bridge *b)
 {
 	const char *name = b->device.name;
@@ -205,6 +220,8 @@ int device_check(struct bridge *b)
 		return ret;
 	}
 	ret = device_check_doorbells(b, &dev);
+	if (!ret)
+		device_warn_no_reset(b, &dev);
 	vfio_device_close(&dev);
 	return ret;
 }
@@ -227,7 +244,7 @@ int device_handle_info(struct session *s, struct msg *m)
 	};
 	if (s->dev.flags & VFIO_DEVICE_FLAGS_PCI)
 		reply->flags |= VFIO_USER_DEVICE_FLAG_PCI;
-	if (s->dev.flags & VFIO_DEVICE_FLAGS_RESET || s->dev.can_hot_reset)
+	if (device_can_reset(&s->dev))
 		reply->flags |= VFIO_USER_DEVICE_FLAG_RESET;
 	return session_reply_send(s, m, sizeof(*reply), -1);
 }

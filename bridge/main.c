@@ -14,14 +14,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bridge.h"
 #include "log.h"
 
-enum { POLL_SIGNAL, POLL_DONE, POLL_LISTEN, POLL_MONITOR, POLL_FIXED };
+enum { POLL_SIGNAL, POLL_DONE, POLL_LISTEN, POLL_MONITOR, POLL_FDS };
+
+/* How long nobody is accepted when somebody can't be, in milliseconds. */
+#define MAIN_PAUSE_MS	100
 
 static void main_interrupt(int signal)
 {
@@ -44,6 +49,20 @@ static int main_signals(struct bridge *b)
 	b->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	b->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return b->signal_fd < 0 || b->done_fd < 0 ? -errno : 0;
+}
+
+/*
+ * A client with a thousand vectors brings as many eventfds. Who started us set
+ * the hard limit; the soft one is for programs that use select(2).
+ */
+static void main_raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /* The socket that --fd names: 1 if it is connected, 0 if it listens. */
@@ -88,16 +107,12 @@ static int main_listen(struct bridge *b)
 	return 0;
 }
 
-static void main_refuse(struct bridge *b, struct refusals *r, int fd)
+static int64_t main_now(void)
 {
-	struct ucred peer = { 0 };
-	socklen_t len = sizeof(peer);
+	struct timespec ts;
 
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
-	log_info("%s: busy with pid %d: refused client pid %d of uid %d",
-		 b->device.name, b->session->peer.pid, peer.pid, peer.uid);
-	atomic_fetch_add(&b->stats.refused, 1);
-	refuse_add(r, fd);
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
 }
 
 /* True if a session has ended, which makes room for the next. */
@@ -108,27 +123,58 @@ static bool main_reap(struct bridge *b)
 	if (eventfd_read(b->done_fd, &value))
 		return false;
 	session_end(b);
-	b->hold = false;
+	b->listen_after = 0;
+	b->hold_until = 0;
 	return true;
 }
 
 /*
  * Who comes right after another has gone finds it still being torn down, and
- * waits in the socket's backlog, unless it really is still there.
+ * waits in the socket's backlog, for a time.
  */
-static void main_accept(struct bridge *b, struct refusals *r)
+static bool main_hold(struct bridge *b)
+{
+	int64_t now = main_now();
+
+	if (!b->session || !session_is_ending(b->session))
+		return false;
+	if (!b->hold_until)
+		b->hold_until = now + BRIDGE_CLIENT_TIMEOUT * 1000;
+	if (now >= b->hold_until)
+		return false;
+	if (now >= b->hold_until - (BRIDGE_CLIENT_TIMEOUT - 1) * 1000)
+		session_interrupt(b->session);
+	b->listen_after = now + MAIN_PAUSE_MS;
+	return true;
+}
+
+static void main_refuse(struct bridge *b, int fd)
+{
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof(peer);
+
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+	log_info("%s: busy with pid %d: refused client pid %d of uid %d",
+		 b->device.name, b->session->peer.pid, peer.pid, peer.uid);
+	atomic_fetch_add(&b->stats.refused, 1);
+	refuse_start(fd);
+}
+
+static void main_accept(struct bridge *b)
 {
 	int fd, ret;
 
-	if (b->session && session_is_ending(b->session)) {
-		b->hold = true;
+	if (main_hold(b))
+		return;
+	/* One that can't be answered, or has no fd to be had, waits, too. */
+	fd = b->session && !refuse_make_room() ? -1 :
+		accept4(b->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0) {
+		b->listen_after = main_now() + MAIN_PAUSE_MS;
 		return;
 	}
-	fd = accept4(b->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	if (fd < 0)
-		return;
 	if (b->session) {
-		main_refuse(b, r, fd);
+		main_refuse(b, fd);
 		return;
 	}
 	ret = session_start(b, fd);
@@ -143,49 +189,53 @@ static void main_monitor(struct bridge *b)
 
 	if (fd >= 0)
 		monitor_answer(b, fd);
+	else
+		b->listen_after = main_now() + MAIN_PAUSE_MS;
 }
 
-/* Wait for something to do; a second at most while clients are refused. */
-static int main_poll(struct bridge *b, const struct refusals *r,
-		     struct pollfd *fds)
+/* Wait for something to do; while nobody is accepted, not for long. */
+static int main_poll(struct bridge *b, struct pollfd *fds)
 {
-	unsigned int i;
+	bool pause = main_now() < b->listen_after;
+	int i;
 
 	fds[POLL_SIGNAL].fd = b->signal_fd;
 	fds[POLL_DONE].fd = b->done_fd;
-	fds[POLL_LISTEN].fd = b->hold ? -1 : b->listen_fd;
-	fds[POLL_MONITOR].fd = b->monitor_fd;
-	for (i = 0; i < r->count; i++)
-		fds[POLL_FIXED + i].fd = r->fds[i];
-	for (i = 0; i < POLL_FIXED + r->count; i++) {
+	fds[POLL_LISTEN].fd = pause ? -1 : b->listen_fd;
+	fds[POLL_MONITOR].fd = pause ? -1 : b->monitor_fd;
+	for (i = 0; i < POLL_FDS; i++) {
 		fds[i].events = POLLIN;
 		fds[i].revents = 0;
 	}
-	return poll(fds, POLL_FIXED + r->count, r->count ? 1000 : -1);
+	return poll(fds, POLL_FDS, pause ? MAIN_PAUSE_MS : -1);
+}
+
+/* The end of a session may be the daemon's: that of one that had the device. */
+static bool main_ends_with_session(const struct bridge *b)
+{
+	return b->listen_fd < 0 ||
+	       (b->opts->on_disconnect == ON_DISCONNECT_EXIT &&
+		atomic_load(&b->stats.sessions));
 }
 
 static void main_loop(struct bridge *b)
 {
-	struct pollfd fds[POLL_FIXED + REFUSE_MAX];
-	struct refusals refusals = { 0 };
+	struct pollfd fds[POLL_FDS];
 	bool stop = false;
 
 	while (!stop) {
-		if (main_poll(b, &refusals, fds) < 0 && errno != EINTR)
+		if (main_poll(b, fds) < 0 && errno != EINTR)
 			break;
 		if (main_reap(b))
-			stop = b->listen_fd < 0 ||
-			       b->opts->on_disconnect == ON_DISCONNECT_EXIT;
+			stop = main_ends_with_session(b);
 		if (fds[POLL_SIGNAL].revents)
 			stop = true;
 		if (fds[POLL_MONITOR].revents)
 			main_monitor(b);
 		if (fds[POLL_LISTEN].revents && !stop)
-			main_accept(b, &refusals);
-		refuse_poll(&refusals);
+			main_accept(b);
 	}
 
-	refuse_all(&refusals);
 	if (b->session)
 		session_end(b);
 	device_drop_retained(b);
@@ -251,6 +301,7 @@ int main(int argc, char **argv)
 		log_err("cannot wait for signals: %s", strerrordesc_np(-ret));
 		return BRIDGE_EXIT_FAILED;
 	}
+	main_raise_limit();
 	ret = main_find(&b);
 	if (!ret)
 		ret = main_serve(&b);

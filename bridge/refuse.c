@@ -3,42 +3,41 @@
  * Clients that came while another one is served.
  *
  * Each is told EBUSY, in an error reply to its VERSION, so it must be waited
- * for until it has sent one: the reply echoes the message's id. The waiting is
- * the main thread's and blocks nobody; it is bounded in number and in time,
- * and nothing but a header is ever looked at.
+ * for until it has sent one: the reply echoes the message's id. A client may
+ * have sent fds along, and closing the last reference to one can block
+ * (join.c), so each client is refused by a thread of its own, of which there
+ * are only so many; the main thread never holds what a client has sent. When
+ * there are as many as there may be, the client that has been silent for longest
+ * is hung up on to make room. Nobody waits for these threads.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "bridge.h"
 
-static time_t refuse_now(void)
-{
-	struct timespec ts;
+#define REFUSE_MAX		16
+#define REFUSE_STACK		(64 * 1024)
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
+/* Sockets of the clients that are being refused, the oldest first. */
+static pthread_mutex_t refuse_lock = PTHREAD_MUTEX_INITIALIZER;
+static int refuse_fds[REFUSE_MAX];
+static unsigned int refuse_count;
 
-static void refuse_remove(struct refusals *r, unsigned int i)
+static void refuse_remove(int fd)
 {
-	close(r->fds[i]);
-	r->count--;
-	memmove(&r->fds[i], &r->fds[i + 1], (r->count - i) * sizeof(r->fds[0]));
-	memmove(&r->deadlines[i], &r->deadlines[i + 1],
-		(r->count - i) * sizeof(r->deadlines[0]));
-}
+	unsigned int i;
 
-void refuse_add(struct refusals *r, int fd)
-{
-	if (r->count == REFUSE_MAX)
-		refuse_remove(r, 0);
-	r->fds[r->count] = fd;
-	r->deadlines[r->count] = refuse_now() + BRIDGE_CLIENT_TIMEOUT;
-	r->count++;
+	pthread_mutex_lock(&refuse_lock);
+	for (i = 0; refuse_fds[i] != fd; i++)
+		;
+	refuse_count--;
+	memmove(&refuse_fds[i], &refuse_fds[i + 1],
+		(refuse_count - i) * sizeof(refuse_fds[0]));
+	pthread_mutex_unlock(&refuse_lock);
 }
 
 /* Closing with data unread would show the client a reset, not our reply. */
@@ -53,44 +52,70 @@ static void refuse_drain(int fd)
 	}
 }
 
-/* True if the client has been answered, or is gone. */
-static bool refuse_try(int fd)
+static void refuse_answer(int fd)
 {
+	const struct timeval timeout = { .tv_sec = BRIDGE_CLIENT_TIMEOUT };
 	struct vfio_user_header header;
-	ssize_t n = recv(fd, &header, sizeof(header), MSG_PEEK | MSG_DONTWAIT);
 
-	if (n < 0)
-		return errno != EAGAIN && errno != EINTR;
-	if (n == 0)
-		return true;
-	if (n < sizeof(header))
-		return false;
-
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
+		       sizeof(timeout)) ||
+	    recv(fd, &header, sizeof(header), MSG_WAITALL) !=
+	    (ssize_t)sizeof(header))
+		return;
 	refuse_drain(fd);
 	if (header.flags & VFIO_USER_FLAG_NO_REPLY)
-		return true;
+		return;
+
 	header.size = sizeof(header);
 	header.flags = VFIO_USER_TYPE_REPLY | VFIO_USER_FLAG_ERROR;
 	header.error = EBUSY;
-	n = send(fd, &header, sizeof(header), MSG_NOSIGNAL | MSG_DONTWAIT);
-	return true;
+	if (send(fd, &header, sizeof(header), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		return;
 }
 
-void refuse_poll(struct refusals *r)
+static void *refuse_thread(void *arg)
 {
-	time_t now = refuse_now();
-	unsigned int i = 0;
+	int fd = (intptr_t)arg;
 
-	while (i < r->count) {
-		if (refuse_try(r->fds[i]) || r->deadlines[i] <= now)
-			refuse_remove(r, i);
-		else
-			i++;
-	}
+	refuse_answer(fd);
+	refuse_remove(fd);
+	close(fd);
+	return NULL;
 }
 
-void refuse_all(struct refusals *r)
+bool refuse_make_room(void)
 {
-	while (r->count)
-		refuse_remove(r, 0);
+	bool room;
+
+	pthread_mutex_lock(&refuse_lock);
+	room = refuse_count < REFUSE_MAX;
+	if (!room)
+		shutdown(refuse_fds[0], SHUT_RDWR);
+	pthread_mutex_unlock(&refuse_lock);
+	return room;
+}
+
+int refuse_start(int fd)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int ret;
+
+	ret = pthread_attr_init(&attr);
+	if (ret)
+		goto close;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, REFUSE_STACK);
+	pthread_mutex_lock(&refuse_lock);
+	refuse_fds[refuse_count++] = fd;
+	pthread_mutex_unlock(&refuse_lock);
+	ret = pthread_create(&thread, &attr, refuse_thread,
+			     (void *)(intptr_t)fd);
+	pthread_attr_destroy(&attr);
+	if (!ret)
+		return 0;
+	refuse_remove(fd);
+close:
+	close(fd);
+	return -ret;
 }

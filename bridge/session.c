@@ -19,6 +19,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,8 +138,10 @@ static int session_send(struct session *s, const struct msg *m, size_t len,
 {
 	struct vfio_user_header *header = msg_reserve(&s->conn, len);
 
+	if (!header)
+		s->closing = true;
 	if (!header || !session_wants_reply(m))
-		goto out;
+		return 0;
 	*header = (struct vfio_user_header){
 		.id = m->header.id,
 		.command = m->header.command,
@@ -148,7 +151,6 @@ static int session_send(struct session *s, const struct msg *m, size_t len,
 	};
 	if (msg_commit(&s->conn, fds, nr_fds))
 		s->closing = true;
-out:
 	return 0;
 }
 
@@ -290,7 +292,7 @@ static void session_teardown(struct session *s)
 		feature_stop_all(s);
 		close_fd(&s->migration);
 		vfio_device_quiesce(&s->dev);
-		dma_unmap_all(s);
+		s->unsure = dma_unmap_all(s);
 		shadow_stop(s);
 		irq_forget_all(s);
 		relay_stop(s);
@@ -305,15 +307,30 @@ static void session_teardown(struct session *s)
 		device_release(s);
 }
 
+/*
+ * What the client has sent and nobody received goes with the socket, fds
+ * included, so this may block (join.c) and is not the main thread's to do.
+ */
+static void session_hang_up(struct session *s)
+{
+	int fd;
+
+	pthread_mutex_lock(&s->lock);
+	fd = s->conn.fd;
+	s->conn.fd = -1;
+	pthread_mutex_unlock(&s->lock);
+	msg_conn_exit(&s->conn);
+	close(fd);
+}
+
 static void *session_thread(void *arg)
 {
 	struct session *s = arg;
 
 	session_loop(s);
 	session_teardown(s);
-	/* In this order: who sees us hang up may come back at once. */
+	session_hang_up(s);
 	eventfd_write(s->bridge->done_fd, 1);
-	shutdown(s->conn.fd, SHUT_RDWR);
 	return NULL;
 }
 
@@ -376,17 +393,35 @@ free:
 
 bool session_is_ending(struct session *s)
 {
-	struct pollfd pfd = { .fd = s->conn.fd, .events = POLLRDHUP };
+	struct pollfd pfd = { 0 };
+	bool gone;
 
-	return atomic_load(&s->ending) || poll(&pfd, 1, 0) == 1;
+	/* POLLHUP: the client has closed, and not just one direction. */
+	pthread_mutex_lock(&s->lock);
+	pfd.fd = s->conn.fd;
+	gone = pfd.fd < 0 || poll(&pfd, 1, 0) == 1;
+	pthread_mutex_unlock(&s->lock);
+	return gone || atomic_load(&s->ending);
+}
+
+void session_interrupt(struct session *s)
+{
+	pthread_kill(s->thread, WATCH_SIGNAL);
 }
 
 void session_end(struct bridge *b)
 {
 	struct session *s = b->session;
 
-	shutdown(s->conn.fd, SHUT_RDWR);
-	pthread_join(s->thread, NULL);
+	pthread_mutex_lock(&s->lock);
+	if (s->conn.fd >= 0)
+		shutdown(s->conn.fd, SHUT_RDWR);
+	pthread_mutex_unlock(&s->lock);
+	if (join_interrupting(s->thread, BRIDGE_END_TIMEOUT)) {
+		log_err("%s: the session of pid %d does not end: the kernel does not return from what it was asked last",
+			b->device.name, s->peer.pid);
+		_exit(BRIDGE_EXIT_FAILED);
+	}
 	b->session = NULL;
 	session_free(s);
 }

@@ -17,17 +17,12 @@
 #include <fcntl.h>
 #include <linux/vfio.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bridge.h"
 #include "log.h"
-
-/* Between two tries to stop the thread, in nanoseconds. */
-#define WATCH_JOIN_NS	10000000
 
 static const uint32_t watch_indexes[WATCH_KINDS] = {
 	[WATCH_ERR] = VFIO_PCI_ERR_IRQ_INDEX,
@@ -73,15 +68,20 @@ static int watch_client_fd(struct watch *w, int kind)
 
 static void watch_signal(struct watch *w, int kind)
 {
-	int fd = watch_client_fd(w, kind);
+	struct pollfd pfd = { watch_client_fd(w, kind), POLLOUT, 0 };
 	const uint64_t one = 1;
+	int fd = pfd.fd;
 	ssize_t n;
 
 	if (fd < 0)
 		return;
+	/* Full: the client has been told often enough. */
+	if (poll(&pfd, 1, 0) != 1)
+		goto close;
 	/* Not tried again: it may be time to stop. */
 	n = write(fd, &one, sizeof(one));
 	(void)n;
+close:
 	close(fd);
 }
 
@@ -167,30 +167,14 @@ stop:
 	return ret;
 }
 
-/* Again and again, as a signal may come just before the write. */
-static void watch_join(struct watch *w)
-{
-	struct timespec until;
-
-	eventfd_write(w->stop, 1);
-	do {
-		pthread_kill(w->thread, WATCH_SIGNAL);
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += WATCH_JOIN_NS;
-		if (until.tv_nsec >= 1000000000) {
-			until.tv_nsec -= 1000000000;
-			until.tv_sec++;
-		}
-	} while (pthread_timedjoin_np(w->thread, NULL, &until) == ETIMEDOUT);
-}
-
 void watch_stop(struct session *s)
 {
 	struct watch *w = &s->watch;
 	int kind;
 
 	if (w->running) {
-		watch_join(w);
+		eventfd_write(w->stop, 1);
+		join_interrupting(w->thread, BRIDGE_END_TIMEOUT);
 		w->running = false;
 	}
 	for (kind = 0; kind < WATCH_KINDS; kind++) {
@@ -200,14 +184,17 @@ void watch_stop(struct session *s)
 	close_fd(&w->stop);
 }
 
-static void watch_set_client(struct watch *w, int kind, int fd)
+static int watch_set_client(struct watch *w, int kind, int fd)
 {
 	int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
+	if (fd >= 0 && copy < 0)
+		return -errno;
 	pthread_mutex_lock(&w->lock);
 	close_fd(&w->client[kind]);
 	w->client[kind] = copy;
 	pthread_mutex_unlock(&w->lock);
+	return 0;
 }
 
 /*
@@ -226,8 +213,7 @@ static int watch_set_eventfd(struct session *s, int kind, int fd)
 		if (ret)
 			return ret;
 	}
-	watch_set_client(&s->watch, kind, fd);
-	return 0;
+	return watch_set_client(&s->watch, kind, fd);
 }
 
 int watch_set(struct session *s, int kind, uint32_t flags, uint32_t count,
