@@ -9,6 +9,7 @@
  * end. It never talks to the device and never waits for a client.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -295,6 +296,8 @@ int main(int argc, char **argv)
 	if (ret >= 0)
 		return ret;
 	log_init("vfio-bridge", opts.verbose);
+	/* As a constant, so that a session's buffers go back when it ends. */
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 
 	ret = main_signals(&b);
 	if (ret) {
