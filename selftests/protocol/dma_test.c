@@ -295,7 +295,7 @@ TEST_F(dma_check, rule13_neighbours_do_not_overlap)
 	EXPECT_EQ(3, self->peer.root.control->nr_maps);
 }
 
-TEST_F(dma, rule13_more_maps_than_advertised_is_enospc)
+TEST_F_TIMEOUT(dma, rule13_more_maps_than_advertised_is_enospc, 240)
 {
 	uint64_t n;
 
@@ -810,7 +810,7 @@ TEST_F(dma, rule17_sixty_thousand_maps)
 	EXPECT_GT(before + 32, fake_nr_mappings(self->peer.daemon.pid));
 }
 
-TEST_F(dma, rule17_each_of_many_maps_is_found)
+TEST_F_TIMEOUT(dma, rule17_each_of_many_maps_is_found, 240)
 {
 	const unsigned int n = 5000;
 	unsigned int i;

@@ -627,7 +627,7 @@ static int one_session(struct setting *s, unsigned int how)
 	return ret;
 }
 
-TEST_F(session, thousand_sessions_leave_nothing_behind)
+TEST_F_TIMEOUT(session, thousand_sessions_leave_nothing_behind, 240)
 {
 	struct setting *s = &self->setting;
 	int fds, mappings, i;
