@@ -13,6 +13,7 @@
 #	unit-progs	run on the host
 #	fake-progs	run on the host, against the software VFIO
 #	hw-progs	run in the lab
+#	lab-progs	run on the host, boot the lab: called with a kernel's name
 # and whatever else is to be built with the tests to
 #	test-extra
 
@@ -84,6 +85,7 @@ unit-progs	:= $(patsubst %.c,$(O)/%,$(unit-src)) \
 		   $(wildcard selftests/unit/*_test.pl) selftests/check-selftest
 fake-progs	:=
 hw-progs	:=
+lab-progs	:=
 test-extra	:=
 
 all: $(programs)
@@ -176,7 +178,8 @@ checks = $(foreach p,$(unit-progs),'unit $(p)') \
 	 'checkpatch selftests/lint/checkpatch $(ksrc)/scripts/checkpatch.pl' \
 	 'sparse selftests/lint/sparse $(KSELFTEST_DIR) $(SPARSE) $(sparse-flags)' \
 	 'shellcheck selftests/lint/shellcheck' \
-	 $(foreach p,$(hw-progs),'hw $(p)')
+	 $(foreach p,$(hw-progs),'hw $(p)') \
+	 $(foreach p,$(lab-progs),'lab $(p)')
 # Structures of the wire end in data[]; a batch of them is an array all the same.
 sparse-flags = -std=gnu11 -pthread -Wno-flexible-array-array $(cppflags) \
 	       $(test-cppflags)
