@@ -200,7 +200,7 @@ check:
 
 demo:
 	$(Q)selftests/lab/deps build test lab
-	$(Q)$(MAKE) -j$$(nproc) O='$(O)' selftests
+	$(Q)$(MAKE) -j$$(nproc) O='$(O)' all $(O)/selftests/demo/demo_client
 	$(Q)selftests/demo/demo '$(O)'
 
 lab: selftests
