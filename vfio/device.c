@@ -283,6 +283,7 @@ void vfio_device_close(struct vfio_device *dev)
 	uint32_t i;
 
 	dev->ops->close(dev);
+	vfio_window_forget_all(dev);
 	for (i = 0; i < dev->nr_regions; i++) {
 		free(dev->regions[i].caps);
 		dev->regions[i].caps = NULL;

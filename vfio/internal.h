@@ -76,6 +76,15 @@ void vfio_window_settle(struct vfio_device *dev, uint64_t iova);
 void vfio_window_close(struct vfio_device *dev, uint64_t iova);
 
 /**
+ * vfio_window_forget_all() - the device is closed: keep no record of its windows
+ * @dev: the device
+ *
+ * There are some only if the kernel has refused to unmap. They stay mapped:
+ * as long as anybody holds the device, the kernel may look at them.
+ */
+void vfio_window_forget_all(struct vfio_device *dev);
+
+/**
  * vfio_window_limit() - how many windows can be open at one time
  *
  * Return: a number of mappings that leaves room for the rest of the process

@@ -120,6 +120,17 @@ void vfio_window_close(struct vfio_device *dev, uint64_t iova)
 	free(w);
 }
 
+void vfio_window_forget_all(struct vfio_device *dev)
+{
+	while (dev->windows) {
+		struct vfio_window *w = *(struct vfio_window **)dev->windows;
+
+		tdelete(w, &dev->windows, vfio_window_compare);
+		free(w);
+	}
+	dev->nr_windows = 0;
+}
+
 uint32_t vfio_window_limit(void)
 {
 	unsigned long max_map_count = 65530;
