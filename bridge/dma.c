@@ -229,6 +229,7 @@ static int dma_unmap_one(struct session *s, struct dma_map *map)
 		log_err("%s: the kernel does not unmap %#llx: %s: session ended",
 			s->bridge->device.name, (unsigned long long)map->iova,
 			strerrordesc_np(-ret));
+		s->unsure = true;
 		s->closing = true;
 	}
 	shadow_retire(map->shadow);

@@ -292,7 +292,7 @@ static void session_teardown(struct session *s)
 		feature_stop_all(s);
 		close_fd(&s->migration);
 		vfio_device_quiesce(&s->dev);
-		s->unsure = dma_unmap_all(s);
+		dma_unmap_all(s);
 		shadow_stop(s);
 		irq_forget_all(s);
 		relay_stop(s);

@@ -498,6 +498,31 @@ TEST_F(session, retained_device_is_quiet)
 	EXPECT_EQ(0, set_up(s));
 }
 
+/* Whether unmapping fails at the session's end or before. */
+TEST_F(session, retained_device_that_is_not_unmapped_is_closed)
+{
+	struct setting *s = &self->setting;
+	const bool type1 = variant->way == PEER_TYPE1;
+	uint64_t enables;
+	int i;
+
+	ASSERT_EQ(0, start(s, "--on-disconnect=retain"));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, set_up(s));
+		enables = s->control->enables;
+		fake_fail_ioctl(&s->peer.root,
+				type1 ? FAKE_CONTAINER : FAKE_IOMMUFD,
+				type1 ? VFIO_IOMMU_UNMAP_DMA :
+					ABI_IOMMU_IOAS_UNMAP, EIO);
+		if (i)
+			ASSERT_EQ(EIO, wire_unmap(s->peer.sock, 0, PAGE, 0));
+		close_fd(&s->peer.sock);
+		ASSERT_EQ(0, peer_connect(&s->peer));
+		EXPECT_EQ(enables + 1, s->control->enables);
+		EXPECT_EQ(0, s->control->nr_maps);
+	}
+}
+
 TEST_F(session, retained_device_is_for_the_same_uid)
 {
 	struct setting *s = &self->setting;
