@@ -100,7 +100,7 @@ static void run(void)
 		QEMU_PROGRAM, "-nodefaults", "-no-user-config",
 		"-display", "none", "-accel", "tcg",
 		"-machine", "q35,memory-backend=m,sata=off,smbus=off,i8042=off",
-		"-object", "memory-backend-memfd,id=m,size=128M,share=on",
+		"-object", "memory-backend-memfd,id=m,size=32M,share=on",
 		"-chardev", "file,id=serial,path=/tmp/serial",
 		"-serial", "chardev:serial",
 		"-chardev", "file,id=firmware,path=/tmp/firmware",

@@ -41,7 +41,7 @@ const char *qemu_missing(void);
  * @q: all zeroes, or used before and cleaned up
  * @d: the daemon
  *
- * The machine has 128 MiB in a memfd, a serial port, no network, and the
+ * The machine has 32 MiB in a memfd, a serial port, no network, and the
  * device, "dev0", on a root port, "rp0". QEMU ends with the calling process.
  *
  * Return: 0 or a negative errno. That QEMU runs doesn't mean that it has made
