@@ -464,6 +464,21 @@ TEST_F(feature, rule27_no_ranges_log_everything)
 	EXPECT_EQ(0x8000, bits);
 }
 
+/* The end of the last address is said with one bit more than there are. */
+TEST_F(feature, rule27_no_ranges_of_an_iommu_that_maps_the_last_address)
+{
+	uint64_t bits;
+
+	self->config.ranges[1].last = UINT64_MAX;
+	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, map(&self->peer, &self->mem));
+	ASSERT_EQ(0, log_start(&self->peer, PAGE, 0, NULL, 0, &self->r));
+	EXPECT_EQ(2, self->peer.root.control->nr_log_ranges);
+	peer_dma(&self->peer, IOVA, IOVA + 15 * PAGE, 8);
+	EXPECT_EQ(0, log_report(&self->peer, IOVA, MEM_SIZE, PAGE, &bits));
+	EXPECT_EQ(0x8000, bits);
+}
+
 /* Also where the kernel knows no bounds. */
 TEST_F(feature, rule27_no_ranges_of_an_iommu_without_bounds)
 {
@@ -555,6 +570,7 @@ TEST_F(feature, rule27_reports_that_make_no_sense_are_einval)
 {
 	static const struct bad_report bad[] = {
 		{ IOVA, 0, PAGE },
+		{ 0, 0, 1ull << 63 },
 		{ IOVA, PAGE, 0 },
 		{ IOVA, PAGE, 3 },
 		{ IOVA, PAGE, PAGE + 1 },

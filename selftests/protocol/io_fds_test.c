@@ -172,6 +172,8 @@ TEST_F(io_fds, rule23_a_region_that_is_not_there_is_einval)
 
 TEST_F(io_fds, rule23_flags_and_a_small_argsz_are_einval)
 {
+	const struct vfio_user_region_io_fds request = { .argsz = 4096 };
+
 	ASSERT_EQ(0, start_many(&self->peer, &self->config, 1));
 	ASSERT_EQ(0, greet(&self->peer, 8));
 	EXPECT_EQ(EINVAL, get(self->peer.sock, 0, FIXED - 1, 0, &self->r));
@@ -180,7 +182,7 @@ TEST_F(io_fds, rule23_flags_and_a_small_argsz_are_einval)
 	EXPECT_EQ(EINVAL, get(self->peer.sock, 0, 4096, 1u << 31, &self->r));
 	EXPECT_EQ(EINVAL, wire_call(self->peer.sock,
 				    VFIO_USER_DEVICE_GET_REGION_IO_FDS,
-				    &self->r, FIXED - 1, &self->r));
+				    &request, FIXED - 1, &self->r));
 	EXPECT_EQ(0, nr_doorbells(&self->peer));
 	EXPECT_EQ(0, peer_nr_fds(&self->peer));
 }
@@ -302,6 +304,32 @@ TEST_F(io_fds, rule23_a_doorbell_writes_to_the_device)
 	}
 	EXPECT_EQ(before + 5, self->peer.root.control->nr_accesses);
 	EXPECT_EQ(3, peer_get64(&self->peer, 0x120));
+	wire_close_fds(&self->r);
+}
+
+TEST_F(io_fds, rule23_a_doorbell_writes_as_many_bytes_as_it_is_wide)
+{
+	static const char *const options[] = {
+		"--ioeventfd=0:0x100:1:0x11", "--ioeventfd=0:0x110:2:0x2222",
+		"--ioeventfd=0:0x120:4:0x44444444",
+		"--ioeventfd=0:0x130:8:0x8888888888888888", NULL
+	};
+	static const uint64_t want[] = {
+		0xffffffffffffff11, 0xffffffffffff2222, 0xffffffff44444444,
+		0x8888888888888888,
+	};
+	int i;
+
+	ASSERT_EQ(0, start(&self->peer, &self->config, options));
+	ASSERT_EQ(0, greet(&self->peer, 8));
+	ASSERT_EQ(0, get(self->peer.sock, 0, 4096, 0, &self->r));
+	ASSERT_EQ(4, self->r.nr_fds);
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(0, peer_put64(&self->peer, 0x100 + i * 0x10,
+					UINT64_MAX));
+		EXPECT_EQ(1, ring(&self->peer, self->r.fds[i]));
+		EXPECT_EQ(want[i], peer_get64(&self->peer, 0x100 + i * 0x10));
+	}
 	wire_close_fds(&self->r);
 }
 

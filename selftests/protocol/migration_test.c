@@ -105,7 +105,9 @@ TEST_F(migration, rule27_version_says_migration_exactly_when_it_can)
 TEST_F(migration, rule27_version_still_fits_in_qemus_request)
 {
 	static const char qemu[] =
-		"{\"capabilities\": {\"pgsizes\": 4096, \"max_msg_fds\": 16, \"max_dma_maps\": 65535, \"max_data_xfer_size\": 1048576, \"migration\": {\"max_bitmap_size\": 268435456, \"pgsize\": 4096}, \"write_multiple\": true}}";
+		"{\"capabilities\": {"
+		"\"pgsizes\": 4096, \"max_msg_fds\": 16, \"max_dma_maps\": 65535, \"max_data_xfer_size\": 1048576, \"migration\": {"
+		"\"max_bitmap_size\": 268435456, \"pgsize\": 4096}, \"write_multiple\": true}}";
 
 	ASSERT_EQ(0, peer_hang_up(&self->peer));
 	self->peer.root.control->config.pgsizes = ~0xfffull;
@@ -437,15 +439,16 @@ static int raw_write(const struct peer *peer, uint32_t argsz, uint32_t size,
 
 TEST_F(migration, rule27_writes_are_checked)
 {
-	const uint32_t fixed = sizeof(struct vfio_user_mig_data);
+	const struct vfio_user_mig_data one = { sizeof(one) + 1, 1 };
 	const uint32_t max = VFIO_USER_DEF_MAX_XFER;
 	struct peer *peer = &self->peer;
+	const uint32_t fixed = sizeof(one);
 
 	ASSERT_EQ(0, feature_set_state(peer->sock, STOP_COPY));
 	ASSERT_EQ(0, stream_read(peer->sock, self->data, LEN, &self->got));
 	ASSERT_EQ(0, feature_set_state(peer->sock, RESUMING));
 	EXPECT_EQ(EINVAL, wire_call(peer->sock, VFIO_USER_MIG_DATA_WRITE,
-				    self->data, fixed - 1, &self->r));
+				    &one, fixed - 1, &self->r));
 	EXPECT_EQ(EINVAL, raw_write(peer, fixed + 9, 9, self->data, 8));
 	EXPECT_EQ(EINVAL, raw_write(peer, fixed, 1, self->data, 0));
 	EXPECT_EQ(EINVAL, raw_write(peer, fixed, max + 1, self->data, 8));
