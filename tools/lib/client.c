@@ -18,10 +18,9 @@
  * An error reply is none of that: it is the server's answer, and comes back
  * as a negative errno.
  *
- * The server may send commands of its own (DMA_READ, DMA_WRITE) at any time.
- * This client's memory is reached through the fds that it maps, so those
- * commands are answered with EOPNOTSUPP, and the number of them that is
- * suffered while a reply is due is limited.
+ * The server may send commands of its own (DMA_READ, DMA_WRITE) at any time,
+ * also while a reply is due: client_serve.c answers them. The number of those
+ * that are refused, and still come, while a reply is due is limited.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -37,8 +36,6 @@
 /* The smallest reply with an fd: a region's description. */
 #define CLIENT_FD_MIN		(sizeof(struct vfio_user_header) + \
 				 sizeof(struct vfio_user_region_info))
-/* How many commands of the server's may come while a reply is due. */
-#define CLIENT_MAX_STRAYS	64
 /* The largest errno that an error reply is believed to mean. */
 #define CLIENT_MAX_ERRNO	4095
 
@@ -104,33 +101,16 @@ static int client_send(struct vfio_user_client *c, uint16_t command,
 	return 0;
 }
 
-/* Answer a command of the server's. */
-static int client_refuse(struct vfio_user_client *c, struct msg *m)
-{
-	struct vfio_user_header *header;
-
-	msg_close_fds(m);
-	if (m->header.flags & VFIO_USER_FLAG_NO_REPLY)
-		return 0;
-	header = msg_reserve(&c->conn, 0);
-	if (!header)
-		return client_break(c, -errno);
-
-	*header = (struct vfio_user_header) {
-		.id = m->header.id,
-		.command = m->header.command,
-		.size = sizeof(*header),
-		.flags = VFIO_USER_TYPE_REPLY | VFIO_USER_FLAG_ERROR,
-		.error = EOPNOTSUPP,
-	};
-	return msg_commit(&c->conn, NULL, 0);
-}
-
+/* Receive a reply; what comes before it is served. */
 static int client_recv(struct vfio_user_client *c, struct msg *m)
 {
-	int ret, strays;
+	unsigned int strays = 0;
+	int ret;
 
-	for (strays = 0; strays <= CLIENT_MAX_STRAYS; strays++) {
+	while (strays <= CLIENT_MAX_STRAYS) {
+		ret = client_wait(c, &strays);
+		if (ret)
+			return ret;
 		ret = msg_recv(&c->conn, m);
 		if (ret == -EMSGSIZE)
 			return client_violation(c, m, "an impossible size");
@@ -146,9 +126,10 @@ static int client_recv(struct vfio_user_client *c, struct msg *m)
 		case VFIO_USER_TYPE_REPLY:
 			return 0;
 		case VFIO_USER_TYPE_COMMAND:
-			ret = client_refuse(c, m);
-			if (ret)
+			ret = client_serve(c, &c->conn, m);
+			if (ret < 0)
 				return ret;
+			strays += ret;
 			break;
 		default:
 			return client_violation(c, m, "an unknown type");
@@ -220,11 +201,14 @@ int client_exchange(struct vfio_user_client *c, uint16_t command,
 	return 0;
 }
 
-/* Set the socket's time-outs, which hold for connecting, too. */
-static int client_set_timeout(int fd, const struct vfio_user_client_opts *opts)
+static int client_timeout(const struct vfio_user_client_opts *opts)
 {
-	int ms = opts && opts->timeout_ms ? opts->timeout_ms :
-		CLIENT_TIMEOUT_MS;
+	return opts && opts->timeout_ms ? opts->timeout_ms : CLIENT_TIMEOUT_MS;
+}
+
+/* Set the socket's time-outs, which hold for connecting, too. */
+static int client_set_timeout(int fd, int ms)
+{
 	struct timeval tv = { 0 };
 
 	if (ms > 0) {
@@ -237,13 +221,33 @@ static int client_set_timeout(int fd, const struct vfio_user_client_opts *opts)
 	return 0;
 }
 
-static int client_check_version(struct vfio_user_client *c, struct msg *m)
+/* Our end of a twin socket, if one was asked for and is there. */
+static int client_take_twin(struct vfio_user_client *c, struct msg *m,
+			    bool asked)
+{
+	bool there = asked && c->caps.twin_socket;
+	int index = c->caps.twin_fd_index;
+	int ret;
+
+	if (m->nr_fds != there)
+		return client_violation(c, m, "the wrong number of fds");
+	if (!there)
+		return 0;
+	if (index < 0 || index >= m->nr_fds)
+		return client_violation(c, m, "no index for its fd");
+	/* Commands come without fds: look for them with each. */
+	ret = msg_conn_init(&c->twin, m->fds[index], CLIENT_MAX_MSG, 0);
+	m->fds[index] = -1;
+	msg_close_fds(m);
+	return ret ? ret : client_set_timeout(c->twin.fd, c->timeout_ms);
+}
+
+static int client_check_version(struct vfio_user_client *c, struct msg *m,
+				bool twin)
 {
 	struct vfio_user_version version;
 	int ret;
 
-	if (m->nr_fds)
-		return client_violation(c, m, "fds that nobody asked for");
 	if (m->len < sizeof(version))
 		return client_violation(c, m, "a payload of the wrong length");
 	memcpy(&version, m->payload, sizeof(version));
@@ -255,14 +259,16 @@ static int client_check_version(struct vfio_user_client *c, struct msg *m)
 			 m->len - sizeof(version), &c->caps);
 	if (ret == -EINVAL)
 		return client_violation(c, m, "malformed capabilities");
-	if (ret)
+	if (ret) {
+		msg_close_fds(m);
 		return ret;
+	}
 	c->version = (uint32_t)version.major << 16 | version.minor;
-	return 0;
+	return client_take_twin(c, m, twin);
 }
 
 /* What this client says of itself; to be freed with free(3). */
-static char *client_caps(void)
+static char *client_caps(bool twin)
 {
 	struct vfio_user_caps caps;
 
@@ -270,11 +276,15 @@ static char *client_caps(void)
 	caps.max_msg_fds = VFIO_USER_MAX_SCM_FDS;
 	caps.max_data_xfer_size = CLIENT_MAX_XFER;
 	caps.knows_iova_ranges = true;
+	caps.twin_socket = twin;
 	return caps_format(&caps);
 }
 
-static int client_negotiate(struct vfio_user_client *c, const char *data)
+static int client_negotiate(struct vfio_user_client *c,
+			    const struct vfio_user_client_opts *opts)
 {
+	const char *data = opts ? opts->version_data : NULL;
+	bool twin = opts && opts->twin_socket;
 	struct vfio_user_version version = {
 		.major = VFIO_USER_MAJOR,
 		.minor = VFIO_USER_MINOR,
@@ -285,7 +295,7 @@ static int client_negotiate(struct vfio_user_client *c, const char *data)
 	int ret;
 
 	if (!data) {
-		usual = client_caps();
+		usual = client_caps(twin);
 		if (!usual)
 			return -ENOMEM;
 		data = usual;
@@ -295,7 +305,7 @@ static int client_negotiate(struct vfio_user_client *c, const char *data)
 
 	ret = client_call(c, VFIO_USER_VERSION, iov, 2, NULL, 0, &m);
 	if (!ret)
-		ret = client_check_version(c, &m);
+		ret = client_check_version(c, &m, twin);
 	free(usual);
 	return ret;
 }
@@ -306,7 +316,7 @@ int vfio_user_connect_fd(int fd, const struct vfio_user_client_opts *opts,
 	struct vfio_user_client *c;
 	int ret;
 
-	ret = client_set_timeout(fd, opts);
+	ret = client_set_timeout(fd, client_timeout(opts));
 	if (ret)
 		goto close_socket;
 	c = calloc(1, sizeof(*c));
@@ -314,11 +324,13 @@ int vfio_user_connect_fd(int fd, const struct vfio_user_client_opts *opts,
 		ret = -ENOMEM;
 		goto close_socket;
 	}
+	c->twin.fd = -1;
+	c->timeout_ms = client_timeout(opts);
 	ret = msg_conn_init(&c->conn, fd, CLIENT_MAX_MSG, CLIENT_FD_MIN);
 	if (ret)
 		goto free_client;
 
-	ret = client_negotiate(c, opts ? opts->version_data : NULL);
+	ret = client_negotiate(c, opts);
 	if (ret)
 		goto exit_conn;
 	c->max_msg_fds = c->caps.max_msg_fds;
@@ -328,6 +340,7 @@ int vfio_user_connect_fd(int fd, const struct vfio_user_client_opts *opts,
 	return 0;
 
 exit_conn:
+	msg_conn_exit(&c->twin);
 	msg_conn_exit(&c->conn);
 free_client:
 	free(c);
@@ -351,7 +364,7 @@ int vfio_user_connect(const char *path,
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	ret = client_set_timeout(fd, opts);
+	ret = client_set_timeout(fd, client_timeout(opts));
 	if (ret)
 		goto close_socket;
 	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
@@ -369,7 +382,9 @@ void vfio_user_disconnect(struct vfio_user_client *c)
 {
 	if (!c)
 		return;
+	msg_conn_exit(&c->twin);
 	msg_conn_exit(&c->conn);
+	free(c->maps);
 	free(c);
 }
 
@@ -387,6 +402,11 @@ uint32_t vfio_user_server_version(const struct vfio_user_client *c)
 int vfio_user_client_fd(const struct vfio_user_client *c)
 {
 	return c->conn.fd;
+}
+
+int vfio_user_client_twin_fd(const struct vfio_user_client *c)
+{
+	return c->twin.fd;
 }
 
 uint64_t vfio_user_messages_sent(const struct vfio_user_client *c)

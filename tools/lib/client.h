@@ -12,10 +12,18 @@
  *
  * Fds that are passed in stay the caller's. A client is not thread-safe: one
  * thread at a time may call functions on it.
+ *
+ * A server may send commands, too: DMA_READ and DMA_WRITE for memory that it
+ * was told of without a file, see vfio_user_dma_map_shadow(). Every function
+ * that waits for a reply answers them meanwhile. Who has mapped such memory
+ * calls vfio_user_serve() at all other times: before poll(2), because a command
+ * may have been received together with the last reply, and after it, when one
+ * of the client's fds is readable.
  */
 #ifndef CLIENT_H
 #define CLIENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -33,11 +41,13 @@ struct vfio_user_client;
  *              for ever
  * @version_data: JSON to send instead of the usual, its NUL included; NULL
  *                for the usual
+ * @twin_socket: ask for a second socket for the server's commands
  */
 struct vfio_user_client_opts {
 	uint32_t max_msg_fds;
 	int timeout_ms;
 	const char *version_data;
+	bool twin_socket;
 };
 
 /**
@@ -96,6 +106,15 @@ uint32_t vfio_user_server_version(const struct vfio_user_client *c);
  * Return: the fd, still the client's.
  */
 int vfio_user_client_fd(const struct vfio_user_client *c);
+
+/**
+ * vfio_user_client_twin_fd() - the socket for the server's commands, for poll(2)
+ * @c: the client
+ *
+ * Return: the fd, still the client's; -1 if they come over the same socket as
+ * everything else, because no other was asked for, or the server has none.
+ */
+int vfio_user_client_twin_fd(const struct vfio_user_client *c);
 
 /**
  * vfio_user_messages_sent() - commands sent since the connection was made
@@ -265,6 +284,39 @@ void vfio_user_io_fds_free(struct vfio_user_io_fds *io);
  */
 int vfio_user_dma_map(struct vfio_user_client *c, uint64_t iova, uint64_t size,
 		      int fd, uint64_t offset, uint32_t flags);
+
+/**
+ * vfio_user_dma_map_shadow() - let the device reach memory that isn't shared
+ * @c: the client
+ * @iova: I/O virtual address, in bytes
+ * @size: in bytes
+ * @memory: the memory, still the caller's; it is read and written until it is
+ *          unmapped, in functions of this library and nowhere else
+ * @flags: VFIO_USER_DMA_MAP_*: what the device, and so the server, may do
+ *
+ * The server reads and writes it by message, before the device does and after,
+ * if it can do that at all: vfio-bridge does with --shadow-dma, and else takes
+ * the map but doesn't let the device reach the memory.
+ *
+ * Return: 0 or a negative errno: -EEXIST when it overlaps another map, -EINVAL
+ * for a range that can't be.
+ */
+int vfio_user_dma_map_shadow(struct vfio_user_client *c, uint64_t iova,
+			     uint64_t size, void *memory, uint32_t flags);
+
+/**
+ * vfio_user_serve() - answer the commands of the server's that wait
+ * @c: the client
+ *
+ * To be called before vfio_user_client_fd() and vfio_user_client_twin_fd() are
+ * polled, and when one of them is readable. Doesn't wait, except for the rest of a command that has come in
+ * part.
+ *
+ * Return: how many were answered, 0 if none was there; -EPROTO when there was
+ * something else, -ECONNRESET when the server is gone, or another negative
+ * errno.
+ */
+int vfio_user_serve(struct vfio_user_client *c);
 
 /**
  * vfio_user_dma_unmap() - take back what one vfio_user_dma_map() gave

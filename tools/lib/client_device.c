@@ -159,6 +159,7 @@ static int client_unmap(struct vfio_user_client *c,
 		log_debug("the server unmapped something else");
 		return client_break(c, -EPROTO);
 	}
+	client_forget(c, req.address, req.size);
 	return 0;
 }
 

@@ -11,9 +11,30 @@
 /* The most regions or interrupt indexes that a device is believed to have. */
 #define CLIENT_MAX_INDEXES	4096
 
+/* How many commands that are refused may come while a reply is due. */
+#define CLIENT_MAX_STRAYS	64
+
+/**
+ * struct client_map - memory that the server reads and writes by message
+ * @iova: first I/O virtual address
+ * @size: in bytes
+ * @memory: the caller's
+ * @flags: VFIO_USER_DMA_MAP_*
+ */
+struct client_map {
+	uint64_t iova;
+	uint64_t size;
+	uint8_t *memory;
+	uint32_t flags;
+};
+
 /**
  * struct vfio_user_client - a connection to a server
  * @conn: the socket and its buffers
+ * @twin: the socket for the server's commands; its fd is -1 if there is none
+ * @timeout_ms: how long to wait, for poll(2)
+ * @maps: memory that the server may ask for, in order of address
+ * @nr_maps: entries of @maps
  * @caps: what the server said of itself
  * @version: negotiated, major << 16 | minor
  * @max_msg_fds: most fds to send in one message
@@ -23,6 +44,10 @@
  */
 struct vfio_user_client {
 	struct msg_conn conn;
+	struct msg_conn twin;
+	int timeout_ms;
+	struct client_map *maps;
+	size_t nr_maps;
 	struct vfio_user_caps caps;
 	uint32_t version;
 	uint32_t max_msg_fds;
@@ -87,6 +112,37 @@ int client_command(struct vfio_user_client *c, uint16_t command,
 int client_exchange(struct vfio_user_client *c, uint16_t command,
 		    const void *req, size_t req_size,
 		    void *reply, size_t reply_size);
+
+/**
+ * client_serve() - answer a command of the server's
+ * @c: the client
+ * @conn: where it came from
+ * @m: the command; its fds are closed
+ *
+ * The answer is queued.
+ *
+ * Return: 0 if what it asked for was done, 1 if it was refused, or a negative
+ * errno with the client broken.
+ */
+int client_serve(struct vfio_user_client *c, struct msg_conn *conn,
+		 struct msg *m);
+
+/**
+ * client_wait() - with a twin socket, serve it until the main one is readable
+ * @c: the client
+ * @strays: increased by the number of commands that were refused
+ *
+ * Return: 0, or a negative errno with the client broken.
+ */
+int client_wait(struct vfio_user_client *c, unsigned int *strays);
+
+/**
+ * client_forget() - unmapped memory isn't served any more
+ * @c: the client
+ * @iova: as it was mapped
+ * @size: as it was mapped, in bytes; 0 for all memory
+ */
+void client_forget(struct vfio_user_client *c, uint64_t iova, uint64_t size);
 
 /**
  * client_max_xfer() - how much data goes into one message
