@@ -366,6 +366,20 @@ TEST_F(shadow, client_can_trigger_interrupts)
 	EXPECT_EQ(0, peer_fired(self->fds[1]));
 }
 
+/* Give time to raise an interrupt between SET_IRQS and what it does. */
+static void delay_set_irqs(struct peer *peer)
+{
+	const struct fake_rule rule = {
+		.call = FAKE_IOCTL,
+		.kind = FAKE_DEVICE,
+		.request = VFIO_DEVICE_SET_IRQS,
+		.nth = 1,
+		.delay_ms = 1000,
+	};
+
+	fake_rule_set(&peer->root, 0, &rule);
+}
+
 /* What has been signalled before goes to those who waited for it then. */
 TEST_F(shadow, interrupts_are_passed_on_before_eventfds_change)
 {
@@ -377,12 +391,12 @@ TEST_F(shadow, interrupts_are_passed_on_before_eventfds_change)
 	};
 
 	ASSERT_EQ(0, set_fds(&self->peer, PEER_MSIX, 0, 2, self->fds));
-	ASSERT_EQ(0, kill(self->peer.daemon.pid, SIGSTOP));
-	fake_irq_raise(self->control, PEER_MSIX, 0);
+	delay_set_irqs(&self->peer);
 	ASSERT_EQ(0, wire_command(self->peer.sock, 1,
 				  VFIO_USER_DEVICE_SET_IRQS, &set, sizeof(set),
 				  self->fds + 7, 1));
-	kill(self->peer.daemon.pid, SIGCONT);
+	peer_pause(100);
+	EXPECT_EQ(1, fake_irq_raise(self->control, PEER_MSIX, 0));
 	EXPECT_EQ(0, wire_expect(self->peer.sock, 1, VFIO_USER_DEVICE_SET_IRQS,
 				 &self->r));
 	EXPECT_EQ(1, peer_fired(self->fds[0]));
@@ -431,12 +445,12 @@ TEST_F(shadow, intx_is_quiet_when_masking_it_is_replied_to)
 	};
 
 	ASSERT_EQ(0, set_fds(&self->peer, PEER_INTX, 0, 1, self->fds));
-	ASSERT_EQ(0, kill(self->peer.daemon.pid, SIGSTOP));
-	fake_irq_raise(self->control, PEER_INTX, 0);
+	delay_set_irqs(&self->peer);
 	ASSERT_EQ(0, wire_command(self->peer.sock, 1,
 				  VFIO_USER_DEVICE_SET_IRQS, &set, sizeof(set),
 				  NULL, 0));
-	kill(self->peer.daemon.pid, SIGCONT);
+	peer_pause(100);
+	EXPECT_EQ(1, fake_irq_raise(self->control, PEER_INTX, 0));
 	EXPECT_EQ(0, wire_expect(self->peer.sock, 1, VFIO_USER_DEVICE_SET_IRQS,
 				 &self->r));
 	EXPECT_EQ(1, peer_fired(self->fds[0]));
