@@ -326,8 +326,8 @@ int join_interrupting(pthread_t thread, unsigned int seconds);
 /**
  * refuse_make_room() - can one more client be refused at this time?
  *
- * Return: false if as many as there may be have not been answered yet; the one
- * that has waited longest is then hung up on, so that there soon is room.
+ * Return: false if there are as many as there may be; the one that came first is
+ * then hung up on and got out of what it waits for, so that there soon is room.
  */
 bool refuse_make_room(void);
 

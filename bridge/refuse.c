@@ -7,10 +7,12 @@
  * have sent fds along, and closing the last reference to one can block
  * (join.c), so each client is refused by a thread of its own, of which there
  * are only so many; the main thread never holds what a client has sent. When
- * there are as many as there may be, the client that has been silent for longest
- * is hung up on to make room. Nobody waits for these threads.
+ * there are as many as there may be, the client that came first is hung up on
+ * and its thread interrupted, to make room. A thread counts until it has closed
+ * all that its client sent. Nobody waits for these threads.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,21 +24,59 @@
 #define REFUSE_MAX		16
 #define REFUSE_STACK		(64 * 1024)
 
-/* Sockets of the clients that are being refused, the oldest first. */
-static pthread_mutex_t refuse_lock = PTHREAD_MUTEX_INITIALIZER;
-static int refuse_fds[REFUSE_MAX];
-static unsigned int refuse_count;
+/**
+ * struct refusal - a client that is being refused
+ * @used: this entry means something; then @thread hasn't ended
+ * @thread: refuses it
+ * @fd: its socket, -1 while that is closed
+ * @number: the lower, the longer it has been here
+ */
+struct refusal {
+	bool used;
+	pthread_t thread;
+	int fd;
+	uint64_t number;
+};
 
-static void refuse_remove(int fd)
+static pthread_mutex_t refuse_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct refusal refusals[REFUSE_MAX];
+
+/* With refuse_lock. An entry that isn't in use, or NULL. */
+static struct refusal *refuse_find_free(void)
 {
 	unsigned int i;
 
+	for (i = 0; i < REFUSE_MAX; i++) {
+		if (!refusals[i].used)
+			return &refusals[i];
+	}
+	return NULL;
+}
+
+/* With refuse_lock, and all entries in use. */
+static struct refusal *refuse_find_oldest(void)
+{
+	struct refusal *oldest = refusals;
+	unsigned int i;
+
+	for (i = 1; i < REFUSE_MAX; i++) {
+		if (refusals[i].number < oldest->number)
+			oldest = &refusals[i];
+	}
+	return oldest;
+}
+
+static void refuse_hang_up(struct refusal *r)
+{
+	int fd;
+
 	pthread_mutex_lock(&refuse_lock);
-	for (i = 0; refuse_fds[i] != fd; i++)
-		;
-	refuse_count--;
-	memmove(&refuse_fds[i], &refuse_fds[i + 1],
-		(refuse_count - i) * sizeof(refuse_fds[0]));
+	fd = r->fd;
+	r->fd = -1;
+	pthread_mutex_unlock(&refuse_lock);
+	close(fd);
+	pthread_mutex_lock(&refuse_lock);
+	r->used = false;
 	pthread_mutex_unlock(&refuse_lock);
 }
 
@@ -75,47 +115,61 @@ static void refuse_answer(int fd)
 
 static void *refuse_thread(void *arg)
 {
-	int fd = (intptr_t)arg;
+	struct refusal *r = arg;
 
-	refuse_answer(fd);
-	refuse_remove(fd);
-	close(fd);
+	/* Only this thread changes it. */
+	refuse_answer(r->fd);
+	refuse_hang_up(r);
 	return NULL;
 }
 
 bool refuse_make_room(void)
 {
+	struct refusal *oldest;
 	bool room;
 
 	pthread_mutex_lock(&refuse_lock);
-	room = refuse_count < REFUSE_MAX;
-	if (!room)
-		shutdown(refuse_fds[0], SHUT_RDWR);
+	room = refuse_find_free();
+	if (!room) {
+		oldest = refuse_find_oldest();
+		if (oldest->fd >= 0)
+			shutdown(oldest->fd, SHUT_RDWR);
+		pthread_kill(oldest->thread, WATCH_SIGNAL);
+	}
 	pthread_mutex_unlock(&refuse_lock);
 	return room;
 }
 
-int refuse_start(int fd)
+/* With refuse_lock. */
+static int refuse_run(struct refusal *r, int fd)
 {
+	static uint64_t number;
 	pthread_attr_t attr;
-	pthread_t thread;
 	int ret;
 
 	ret = pthread_attr_init(&attr);
 	if (ret)
-		goto close;
+		return -ret;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, REFUSE_STACK);
-	pthread_mutex_lock(&refuse_lock);
-	refuse_fds[refuse_count++] = fd;
-	pthread_mutex_unlock(&refuse_lock);
-	ret = pthread_create(&thread, &attr, refuse_thread,
-			     (void *)(intptr_t)fd);
+	r->fd = fd;
+	r->number = number++;
+	ret = pthread_create(&r->thread, &attr, refuse_thread, r);
 	pthread_attr_destroy(&attr);
-	if (!ret)
-		return 0;
-	refuse_remove(fd);
-close:
-	close(fd);
+	r->used = !ret;
 	return -ret;
+}
+
+int refuse_start(int fd)
+{
+	struct refusal *r;
+	int ret;
+
+	pthread_mutex_lock(&refuse_lock);
+	r = refuse_find_free();
+	ret = r ? refuse_run(r, fd) : -EBUSY;
+	pthread_mutex_unlock(&refuse_lock);
+	if (ret)
+		close(fd);
+	return ret;
 }
