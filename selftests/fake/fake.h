@@ -30,6 +30,7 @@
 #define FAKE_MAX_RULES		16
 #define FAKE_SHOWN_MAPS		256
 #define FAKE_LOG_LEN		64
+#define FAKE_CALL_LOG_LEN	256
 #define FAKE_MAX_DOORBELLS	64
 
 /* Where a region begins in the device's file and so on its fd, as vfio-pci. */
@@ -258,6 +259,18 @@ struct fake_access {
 	bool write;
 };
 
+/**
+ * struct fake_call_entry - a call, as the log has it
+ * @call: which
+ * @kind: for FAKE_IOCTL, on what kind of fd
+ * @request: for FAKE_IOCTL, its number
+ */
+struct fake_call_entry {
+	uint32_t call;
+	uint32_t kind;
+	uint64_t request;
+};
+
 /* No interrupt index is set up. */
 #define FAKE_NO_INDEX		UINT32_MAX
 
@@ -329,6 +342,9 @@ struct fake_doorbell {
  * @nr_log_ranges: ranges whose DMA writes are logged; 0: no logging
  * @nr_doorbells: how many of @doorbells are in use
  * @doorbells: the ioeventfds
+ * @nr_logged: calls so far
+ * @call_log: the last ones, in order; call number n is in entry
+ *            n % FAKE_CALL_LOG_LEN
  * @irq: the interrupts
  */
 struct fake_control {
@@ -351,6 +367,8 @@ struct fake_control {
 	struct fake_map maps[FAKE_SHOWN_MAPS];
 	uint64_t nr_accesses;
 	struct fake_access log[FAKE_LOG_LEN];
+	uint64_t nr_logged;
+	struct fake_call_entry call_log[FAKE_CALL_LOG_LEN];
 	uint32_t mig_state;
 	uint32_t nr_log_ranges;
 	uint32_t nr_doorbells;

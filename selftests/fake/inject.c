@@ -57,23 +57,36 @@ static void count_up(uint64_t *counter)
 	__atomic_add_fetch(counter, 1, __ATOMIC_RELAXED);
 }
 
+static void log_call(enum fake_call call, enum fake_kind kind,
+		     unsigned long request)
+{
+	struct fake_control *control = fake_control();
+	uint64_t n = __atomic_fetch_add(&control->nr_logged, 1,
+					__ATOMIC_RELAXED);
+
+	count_up(&control->calls[call]);
+	control->call_log[n % FAKE_CALL_LOG_LEN] = (struct fake_call_entry){
+		.call = call,
+		.kind = kind,
+		.request = request,
+	};
+}
+
 int inject(enum fake_call call)
 {
-	count_up(&fake_control()->calls[call]);
+	log_call(call, 0, 0);
 	return rules_apply(call, 0, 0, NULL);
 }
 
 int inject_ioctl(enum fake_kind kind, unsigned long request)
 {
-	struct fake_control *control = fake_control();
-
-	count_up(&control->calls[FAKE_IOCTL]);
-	count_up(&control->ioctls[kind][_IOC_NR(request)]);
+	log_call(FAKE_IOCTL, kind, request);
+	count_up(&fake_control()->ioctls[kind][_IOC_NR(request)]);
 	return rules_apply(FAKE_IOCTL, kind, request, NULL);
 }
 
 int inject_transfer(enum fake_call call, size_t *count)
 {
-	count_up(&fake_control()->calls[call]);
+	log_call(call, 0, 0);
 	return rules_apply(call, 0, 0, count);
 }
