@@ -163,6 +163,8 @@ struct fake_other {
  * @nr_irqs: entries of @irqs in use
  * @irqs: by index; flags as VFIO_IRQ_INFO_*; count 0 with flags 0: asking for
  *        it fails with EINVAL
+ * @irq_room: how many MSI or MSI-X vectors are to be had: who wants more is told
+ *            the number and gets none; 0: no limit
  * @pgsizes: page sizes of the IOMMU, or'ed together, in bytes
  * @nr_ranges: entries of @ranges in use
  * @ranges: I/O virtual addresses that can be mapped, both ends included
@@ -200,6 +202,7 @@ struct fake_config {
 		uint32_t flags;
 		uint32_t count;
 	} irqs[FAKE_MAX_IRQS];
+	uint32_t irq_room;
 	uint64_t pgsizes;
 	uint32_t nr_ranges;
 	struct {

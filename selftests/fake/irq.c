@@ -2,7 +2,8 @@
 /*
  * VFIO_DEVICE_SET_IRQS, with vfio-pci's rules: one of INTx, MSI and MSI-X at a
  * time; the first TRIGGER allocates as many vectors as it names, and an index
- * without room to grow (NORESIZE) keeps that number until it is disabled. An
+ * without room to grow (NORESIZE) keeps that number until it is disabled. If it
+ * can't have as many, the call returns how many it could, which is no errno. An
  * eventfd is held until another takes its place. Triggering with no data or
  * with booleans signals what is set up, as a loopback.
  */
@@ -238,6 +239,9 @@ static long msi_enable(const struct irq_call *call)
 
 	if (was_none && !call->count)
 		return -EINVAL;
+	if (was_none && config()->irq_room &&
+	    call->start + call->count > config()->irq_room)
+		return config()->irq_room;
 	if (was_none || grows)
 		state()->nr = max(state()->nr, call->start + call->count);
 	state()->index = call->index;
