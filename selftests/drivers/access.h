@@ -98,6 +98,19 @@ int access_socket_open(const char *path,
 		       const struct vfio_user_client_opts *opts,
 		       struct access **out);
 
+/**
+ * access_shadow_open() - the same, without passing a file of memory
+ * @path: of the socket
+ * @twin: ask for a second socket for what the server asks
+ * @out: the device, to be given to access_close()
+ *
+ * The server reads and writes the memory by message, which a thread answers.
+ *
+ * Return: 0, -EPROTO if there is no twin socket though one was asked for, or
+ * what vfio_user_connect() says.
+ */
+int access_shadow_open(const char *path, bool twin, struct access **out);
+
 /** access_socket_client() - the client below, still owned by @a */
 struct vfio_user_client *access_socket_client(struct access *a);
 

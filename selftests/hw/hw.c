@@ -240,7 +240,7 @@ static void run_daemon(const struct hw_daemon *d,
 {
 	const struct rlimit memlock = { HW_MEMLOCK, HW_MEMLOCK };
 	char socket[80], monitor[80], iommu[32], disconnect[40];
-	char *argv[10] = { "vfio-bridge", "--device", (char *)opts->bdf,
+	char *argv[11] = { "vfio-bridge", "--device", (char *)opts->bdf,
 			  socket, monitor, iommu };
 	int n = 6;
 
@@ -254,6 +254,8 @@ static void run_daemon(const struct hw_daemon *d,
 	}
 	if (opts->no_mmap)
 		argv[n++] = "--mmap=off";
+	if (opts->shadow)
+		argv[n++] = "--shadow-dma";
 	if (opts->verbose)
 		argv[n++] = "--verbose";
 	if (setrlimit(RLIMIT_MEMLOCK, &memlock) || become(HW_DAEMON_UID))
@@ -629,7 +631,11 @@ static int open_access(struct hw *hw)
 	}
 	/* A daemon that opens its device afresh refuses clients meanwhile. */
 	do {
-		ret = access_socket_open(hw->daemon.socket, NULL, &hw->access);
+		ret = hw->way.shadow ?
+			access_shadow_open(hw->daemon.socket, hw->way.twin,
+					   &hw->access) :
+			access_socket_open(hw->daemon.socket, NULL,
+					   &hw->access);
 		if (ret != -EBUSY)
 			return ret;
 		nap_ms(10);
@@ -643,6 +649,7 @@ int hw_open(struct hw *hw, const char *env, const struct hw_way *way)
 	const struct hw_daemon_opts opts = {
 		.bdf = getenv(env),
 		.iommu = way->iommu,
+		.shadow = way->shadow,
 	};
 	int ret;
 

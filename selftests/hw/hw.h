@@ -24,6 +24,7 @@
  * @iommu: --iommu=
  * @on_disconnect: --on-disconnect=, NULL for the default
  * @no_mmap: --mmap=off
+ * @shadow: --shadow-dma
  * @verbose: --verbose
  */
 struct hw_daemon_opts {
@@ -31,6 +32,7 @@ struct hw_daemon_opts {
 	enum vfio_iommu_kind iommu;
 	const char *on_disconnect;
 	bool no_mmap;
+	bool shadow;
 	bool verbose;
 };
 
@@ -137,10 +139,14 @@ int hw_confine(uid_t uid);
 /**
  * struct hw_way - a way to the device, what a fixture's variants are made of
  * @socket: through the daemon, not directly
+ * @shadow: with @socket: no memory is shared
+ * @twin: with @shadow: what the daemon asks goes over a socket of its own
  * @iommu: the way into the kernel, of the daemon or directly
  */
 struct hw_way {
 	bool socket;
+	bool shadow;
+	bool twin;
 	enum vfio_iommu_kind iommu;
 };
 
