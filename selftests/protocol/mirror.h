@@ -52,7 +52,7 @@ struct mirror_map {
 
 /**
  * struct mirror - the client
- * @how: applies to commands that come from now on
+ * @how: enum mirror_how, applies to commands that come from now on
  * @twin: the twin socket, -1 if there is none
  * @thread: answers on @twin
  * @maps: what can be reached
@@ -65,7 +65,7 @@ struct mirror_map {
  * @r: what is received on @twin
  */
 struct mirror {
-	_Atomic enum mirror_how how;
+	atomic_int how;
 	int twin;
 	pthread_t thread;
 	struct mirror_map maps[MIRROR_MAX_MAPS];

@@ -14,6 +14,7 @@
 
 #include "msg.h"
 #include "tools/lib/client.h"
+#include "util.h"
 
 #include "kselftest_harness.h"
 
@@ -161,10 +162,12 @@ static void ask(struct msg_conn *conn, uint16_t id, uint16_t command,
 }
 
 #define EXPECT_ANSWER(want_id, want_error) do {				\
+	const uint32_t error = want_error;				\
+									\
 	ASSERT_EQ(1, msg_recv(self->asks, &self->m));			\
 	EXPECT_EQ(want_id, self->m.header.id);				\
-	EXPECT_EQ(want_error, self->m.header.error);			\
-	EXPECT_EQ((want_error) ? ERROR : VFIO_USER_TYPE_REPLY,		\
+	EXPECT_EQ(error, self->m.header.error);				\
+	EXPECT_EQ(error ? ERROR : VFIO_USER_TYPE_REPLY,			\
 		  self->m.header.flags);				\
 } while (0)
 
@@ -294,7 +297,7 @@ TEST_F(serve, what_is_not_mapped_is_efault)
 
 	MAP(IOVA, self->mem, RW);
 	MAP(IOVA + 4 * SIZE, self->other, RW);
-	for (i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
 		ask(self->asks, i, VFIO_USER_DMA_READ, ranges[i].address,
 		    ranges[i].count, NULL);
 		EXPECT_EQ(1, vfio_user_serve(self->c));

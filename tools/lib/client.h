@@ -309,8 +309,8 @@ int vfio_user_dma_map_shadow(struct vfio_user_client *c, uint64_t iova,
  * @c: the client
  *
  * To be called before vfio_user_client_fd() and vfio_user_client_twin_fd() are
- * polled, and when one of them is readable. Doesn't wait, except for the rest of a command that has come in
- * part.
+ * polled, and when one of them is readable. Doesn't wait, except for the rest of
+ * a command that has come in part.
  *
  * Return: how many were answered, 0 if none was there; -EPROTO when there was
  * something else, -ECONNRESET when the server is gone, or another negative
