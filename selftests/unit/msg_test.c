@@ -401,4 +401,46 @@ TEST_F(msg, a_payload_larger_than_the_limit_is_not_reserved)
 	EXPECT_EQ(EMSGSIZE, errno);
 }
 
+static size_t drain(int sock)
+{
+	char buf[65536];
+	size_t total = 0;
+	ssize_t n;
+
+	while ((n = recv(sock, buf, sizeof(buf), MSG_DONTWAIT)) > 0)
+		total += n;
+	return total;
+}
+
+/* A peer that reads too late: what it then reads must not begin in the middle. */
+TEST_F(msg, nothing_is_sent_behind_a_piece_of_a_message)
+{
+	const struct timeval soon = { .tv_usec = 1000 };
+	const size_t len = MAX_SIZE - sizeof(struct vfio_user_header);
+	struct vfio_user_header *header;
+	int size = 4608;
+	size_t piece;
+
+	ASSERT_EQ(0, setsockopt(self->conn.fd, SOL_SOCKET, SO_SNDTIMEO, &soon,
+				sizeof(soon)));
+	ASSERT_EQ(0, setsockopt(self->conn.fd, SOL_SOCKET, SO_SNDBUF, &size,
+				sizeof(size)));
+	header = msg_reserve(&self->conn, len);
+	ASSERT_NE(NULL, header);
+	put(header, 1, len, 0);
+	ASSERT_EQ(0, msg_commit(&self->conn, NULL, 0));
+	EXPECT_EQ(-EAGAIN, msg_flush(&self->conn));
+	piece = drain(self->peer);
+	ASSERT_LT(0, piece);
+	ASSERT_GT(MAX_SIZE, piece);
+
+	header = msg_reserve(&self->conn, 0);
+	if (header) {
+		put(header, 2, 0, 0);
+		msg_commit(&self->conn, NULL, 0);
+	}
+	EXPECT_EQ(-EAGAIN, msg_flush(&self->conn));
+	EXPECT_EQ(0, drain(self->peer));
+}
+
 TEST_HARNESS_MAIN
