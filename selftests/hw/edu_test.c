@@ -47,6 +47,25 @@ FIXTURE_VARIANT_ADD(edu, vfio_type1)
 	.way = { .iommu = VFIO_IOMMU_TYPE1 },
 };
 
+FIXTURE_VARIANT_ADD(edu, shadow_iommufd)
+{
+	.way = {
+		.socket = true,
+		.shadow = true,
+		.twin = true,
+		.iommu = VFIO_IOMMU_IOMMUFD,
+	},
+};
+
+FIXTURE_VARIANT_ADD(edu, shadow_type1)
+{
+	.way = {
+		.socket = true,
+		.shadow = true,
+		.iommu = VFIO_IOMMU_TYPE1,
+	},
+};
+
 FIXTURE_SETUP(edu)
 {
 	const char *missing = hw_missing("LAB_EDU", variant->way.iommu);
