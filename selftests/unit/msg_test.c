@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -17,6 +18,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "msg.h"
@@ -441,6 +444,91 @@ TEST_F(msg, nothing_is_sent_behind_a_piece_of_a_message)
 	}
 	EXPECT_EQ(-EAGAIN, msg_flush(&self->conn));
 	EXPECT_EQ(0, drain(self->peer));
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+TEST_F(msg, deadline_is_for_all_of_a_message)
+{
+	int64_t start = now_ms();
+	char buf[MAX_SIZE];
+	size_t size = put(buf, 1, 100, 0), i;
+	pid_t child;
+
+	msg_set_deadline(&self->conn, 200, -1);
+	child = fork();
+	ASSERT_LE(0, child);
+	/* Never as long without a byte as the deadline is. */
+	for (i = 0; !child && i < size; i++) {
+		send(self->peer, buf + i, 1, MSG_NOSIGNAL);
+		usleep(20000);
+	}
+	if (!child)
+		_exit(0);
+	EXPECT_EQ(-ETIMEDOUT, msg_recv(&self->conn, &self->m));
+	EXPECT_LE(200, now_ms() - start);
+	EXPECT_GT(1500, now_ms() - start);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
+TEST_F(msg, deadline_is_for_sending_too)
+{
+	const size_t len = MAX_SIZE - sizeof(struct vfio_user_header);
+	struct vfio_user_header *header;
+	int size = 4608;
+
+	ASSERT_EQ(0, setsockopt(self->conn.fd, SOL_SOCKET, SO_SNDBUF, &size,
+				sizeof(size)));
+	header = msg_reserve(&self->conn, len);
+	ASSERT_NE(NULL, header);
+	put(header, 1, len, 0);
+	ASSERT_EQ(0, msg_commit(&self->conn, NULL, 0));
+	msg_set_deadline(&self->conn, 50, -1);
+	EXPECT_EQ(-ETIMEDOUT, msg_flush(&self->conn));
+}
+
+TEST_F(msg, deadline_can_be_taken_back)
+{
+	char buf[64];
+	size_t size = put(buf, 1, 8, 0);
+
+	msg_set_deadline(&self->conn, 1, -1);
+	usleep(2000);
+	msg_set_deadline(&self->conn, 0, -1);
+	ASSERT_EQ(size, send(self->peer, buf, size, 0));
+	EXPECT_EQ(1, msg_recv(&self->conn, &self->m));
+}
+
+TEST_F(msg, other_socket_that_is_closed_ends_the_waiting)
+{
+	int sv[2];
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv));
+	close(sv[1]);
+	msg_set_deadline(&self->conn, 5000, sv[0]);
+	EXPECT_EQ(-ECONNRESET, msg_recv(&self->conn, &self->m));
+	close(sv[0]);
+}
+
+TEST_F(msg, what_is_buffered_is_known)
+{
+	char buf[128];
+	size_t size = put(buf, 1, 4, 0);
+
+	size += put(buf + size, 2, 4, 0);
+	EXPECT_FALSE(msg_is_buffered(&self->conn));
+	ASSERT_EQ(size, send(self->peer, buf, size, 0));
+	EXPECT_EQ(1, msg_recv(&self->conn, &self->m));
+	EXPECT_TRUE(msg_is_buffered(&self->conn));
+	EXPECT_EQ(1, msg_recv(&self->conn, &self->m));
+	EXPECT_FALSE(msg_is_buffered(&self->conn));
 }
 
 TEST_HARNESS_MAIN
