@@ -499,6 +499,8 @@ TEST_F(queue, too_much_ends_the_session)
 	wire_command(self->peer.sock, i, VFIO_USER_REGION_WRITE, payload,
 		     sizeof(payload), NULL, 0);
 	EXPECT_EQ(0, next_client(&self->mirror, &self->peer, false));
+	EXPECT_TRUE(peer_log_has(&self->peer,
+				 "sends commands instead of an answer"));
 }
 
 TEST_F(queue, fds_wait_with_their_commands)
