@@ -323,6 +323,9 @@ int join_interrupting(pthread_t thread, unsigned int seconds);
 
 /* refuse.c */
 
+/** refuse_init() - before anything else of this file; cannot fail */
+void refuse_init(void);
+
 /**
  * refuse_make_room() - can one more client be refused at this time?
  *

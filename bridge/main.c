@@ -305,6 +305,7 @@ int main(int argc, char **argv)
 		return BRIDGE_EXIT_FAILED;
 	}
 	main_raise_limit();
+	refuse_init();
 	ret = main_find(&b);
 	if (!ret)
 		ret = main_serve(&b);

@@ -38,8 +38,13 @@ struct refusal {
 	uint64_t number;
 };
 
-static pthread_mutex_t refuse_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t refuse_lock;
 static struct refusal refusals[REFUSE_MAX];
+
+void refuse_init(void)
+{
+	pthread_mutex_init(&refuse_lock, NULL);
+}
 
 /* With refuse_lock. An entry that isn't in use, or NULL. */
 static struct refusal *refuse_find_free(void)
