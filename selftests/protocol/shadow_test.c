@@ -801,9 +801,10 @@ static uint32_t get32(const uint8_t *mem, size_t offset)
 }
 
 /* The number never tells of data that the client doesn't have. */
-TEST_F(shadow, what_the_device_wrote_first_is_seen_first)
+TEST_F_TIMEOUT(shadow, what_the_device_wrote_first_is_seen_first, 120)
 {
 	uint32_t told = 0;
+	bool early = false;
 	struct writer w;
 	int i;
 
@@ -812,15 +813,15 @@ TEST_F(shadow, what_the_device_wrote_first_is_seen_first)
 				SIZE, PEER_RW));
 	ASSERT_EQ(0, enable(&self->peer));
 	ASSERT_EQ(0, writer_start(&w, &self->peer, 100));
-	for (i = 0; i < 500; i++) {
+	/* And on until the device has begun, on a busy machine. */
+	for (i = 0; !early && (i < 500 || (!told && i < 10000)); i++) {
 		ASSERT_EQ(0, peer_get64(&self->peer, FAKE_REG_SCRATCH));
 		told = get32(self->mem, HALF);
-		if (told > get32(self->mem, 0) ||
-		    told > get32(self->mem, SIZE - 4))
-			break;
+		early = told > get32(self->mem, 0) ||
+			told > get32(self->mem, SIZE - 4);
 	}
 	writer_stop(&w);
-	EXPECT_EQ(500, i)
+	EXPECT_FALSE(early)
 		TH_LOG("told of %u, data %u and %u", told, get32(self->mem, 0),
 		       get32(self->mem, SIZE - 4));
 	EXPECT_LT(0, told);
