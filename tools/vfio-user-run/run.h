@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the preload library share among themselves.
+ *
+ * A program opens nodes of VFIO and gets fds for them. Behind each such fd
+ * number is a struct run_file (files.c): a container, a group, a device or an
+ * iommufd. Calls on the fd come to it from interpose.c. Several fds can stand
+ * for one file (dup(2)); it goes with the last of them and with the last other
+ * file that needs it, as in the kernel.
+ *
+ * A container and an iommufd's IOAS each have a struct run_space (space.c):
+ * what is mapped, and which devices see it. A device (connection.c) is in one
+ * space at most, and every map of the space is made known to each device that
+ * is in it.
+ *
+ * Locks, in the order in which they are taken: the file's, the space's, the
+ * connection's, the table of files, the table of memory. None is held while
+ * the program's own code can run.
+ */
+#ifndef RUN_H
+#define RUN_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "client.h"
+#include "util.h"
+
+/* The launcher tells the library by these. */
+#define RUN_ENV_DEVICES	"VFIO_USER_RUN_DEVICES"	/* BDF=SOCKET, a line each */
+#define RUN_ENV_DEBUG	"VFIO_USER_RUN_DEBUG"
+
+/* The functions of libc that are not to come back to us (real.c). */
+struct run_real {
+	int (*open)(const char *path, int flags, ...);
+	int (*openat)(int dir, const char *path, int flags, ...);
+	int (*close)(int fd);
+	int (*dup)(int fd);
+	int (*dup2)(int old, int new);
+	int (*dup3)(int old, int new, int flags);
+	int (*fcntl)(int fd, int cmd, ...);
+	int (*ioctl)(int fd, unsigned long request, ...);
+	ssize_t (*read)(int fd, void *buf, size_t count);
+	ssize_t (*write)(int fd, const void *buf, size_t count);
+	ssize_t (*pread)(int fd, void *buf, size_t count, off_t offset);
+	ssize_t (*pwrite)(int fd, const void *buf, size_t count, off_t offset);
+	void *(*mmap)(void *addr, size_t len, int prot, int flags, int fd,
+		      off_t offset);
+	int (*munmap)(void *addr, size_t len);
+	void *(*mremap)(void *addr, size_t old_len, size_t len, int flags, ...);
+	int (*access)(const char *path, int mode);
+	int (*faccessat)(int dir, const char *path, int mode, int flags);
+	int (*stat)(const char *path, struct stat *st);
+	int (*lstat)(const char *path, struct stat *st);
+	int (*fstat)(int fd, struct stat *st);
+	int (*fstatat)(int dir, const char *path, struct stat *st, int flags);
+	int (*statx)(int dir, const char *path, int flags, unsigned int mask,
+		     struct statx *st);
+};
+
+/**
+ * run_real() - libc's own functions
+ *
+ * Return: the table, filled in; never NULL. Safe at any time, from any thread.
+ */
+const struct run_real *run_real(void);
+
+/* connection.c */
+
+/**
+ * struct run_device - a device that the launcher was told of
+ * @bdf: PCI address, or a mediated device's UUID
+ * @socket: of the bridge
+ * @group: IOMMU group number as sysfs has it, -1 if it has none
+ * @cdev: "vfioN" as sysfs has it, or ""
+ * @lock: protects the rest and serialises messages: a client isn't thread-safe
+ * @client: the connection; NULL while nobody has the device open
+ * @users: who needs the connection
+ * @space: which it is in, or NULL
+ */
+struct run_device {
+	char bdf[64];
+	char socket[108];
+	int group;
+	char cdev[32];
+	pthread_mutex_t lock;
+	struct vfio_user_client *client;
+	unsigned int users;
+	struct run_space *space;
+};
+
+/** run_devices() - all that were given; @nr is set to how many */
+struct run_device *run_devices(unsigned int *nr);
+
+/**
+ * run_device_get() - connect, or use the connection that there is
+ * @dev: the device
+ *
+ * Return: 0, to be undone by run_device_put(); -EBUSY: another client has it;
+ * or another negative errno.
+ */
+int run_device_get(struct run_device *dev);
+
+/** run_device_put() - the last one hangs up, which ends the session */
+void run_device_put(struct run_device *dev);
+
+/* files.c */
+
+enum run_kind {
+	RUN_CONTAINER,
+	RUN_GROUP,
+	RUN_DEVICE,
+	RUN_IOMMUFD,
+};
+
+struct run_file;
+
+/**
+ * struct run_ops - what can be done with a file
+ * @ioctl: returns what ioctl(2) does, or a negative errno; @arg is the
+ *         program's pointer, or number, unchecked
+ * @pread: as pread(2), or a negative errno; NULL: -EINVAL, as the kernel says
+ * @pwrite: as pwrite(2), or a negative errno
+ * @mmap: map a part of it; as mmap(2), or a negative errno as a pointer
+ * @release: the last user is gone: free it
+ */
+struct run_ops {
+	int (*ioctl)(struct run_file *file, unsigned long request, void *arg);
+	ssize_t (*pread)(struct run_file *file, void *buf, size_t count,
+			 off_t offset);
+	ssize_t (*pwrite)(struct run_file *file, const void *buf, size_t count,
+			  off_t offset);
+	void *(*mmap)(struct run_file *file, void *addr, size_t len, int prot,
+		      int flags, off_t offset);
+	void (*release)(struct run_file *file);
+};
+
+/**
+ * struct run_file - what stands behind an fd; the first member of each kind's
+ *                   own structure
+ * @kind: which
+ * @ops: what it can do
+ * @refs: fds and other files that need it
+ * @rdev: what fstat(2) says it is
+ */
+struct run_file {
+	enum run_kind kind;
+	const struct run_ops *ops;
+	atomic_uint refs;
+	dev_t rdev;
+};
+
+/**
+ * run_file_install() - give a file an fd number
+ * @file: with one reference, which the fd has from now on (also on error)
+ * @flags: O_CLOEXEC or 0
+ * @fd: to use, or -1 for a new one that nothing can be done with but by us
+ *
+ * Return: the fd or a negative errno.
+ */
+int run_file_install(struct run_file *file, int flags, int fd);
+
+/**
+ * run_file_find() - what stands behind an fd
+ * @fd: any number
+ *
+ * Return: the file with a reference for the caller, or NULL: not one of ours.
+ * Takes no lock for numbers that never were ours.
+ */
+struct run_file *run_file_find(int fd);
+
+/** run_file_get() - another reference */
+void run_file_get(struct run_file *file);
+
+/** run_file_put() - give one back; the last one releases the file */
+void run_file_put(struct run_file *file);
+
+/* space.c */
+
+/**
+ * struct run_space - an I/O address space, as a program sees it
+ *
+ * Made by run_space_new(). Its own lock makes each function below atomic.
+ */
+struct run_space;
+
+/** run_space_new() - an empty one with no device; NULL if out of memory */
+struct run_space *run_space_new(void);
+
+/** run_space_free() - unmap all, everywhere; no device is in it any more */
+void run_space_free(struct run_space *space);
+
+/**
+ * run_space_add() - let a device see all that is mapped, from now on
+ * @space: the space
+ * @dev: connected, and in no other space
+ *
+ * Return: 0 or a negative errno, with nothing changed.
+ */
+int run_space_add(struct run_space *space, struct run_device *dev);
+
+/** run_space_remove() - the device sees nothing of it any more */
+void run_space_remove(struct run_space *space, struct run_device *dev);
+
+/**
+ * run_space_map() - map a range of the program's memory
+ * @space: the space
+ * @iova: I/O virtual address, in bytes
+ * @vaddr: in the program
+ * @size: in bytes
+ * @flags: VFIO_USER_DMA_MAP_READ, _WRITE
+ *
+ * Return: 0; -EEXIST: it overlaps a map; -EOPNOTSUPP: no fd can be had for the
+ * memory, which stderr says; -EFAULT: there is no memory; or what a device's
+ * server says. All devices have it, or none.
+ */
+int run_space_map(struct run_space *space, uint64_t iova, void *vaddr,
+		  uint64_t size, uint32_t flags);
+
+/** run_space_map_file() - the same with memory that is a file's already */
+int run_space_map_file(struct run_space *space, uint64_t iova, int fd,
+		       uint64_t offset, uint64_t size, uint32_t flags);
+
+/**
+ * run_space_unmap() - unmap all maps that lie in a range
+ * @space: the space
+ * @first: I/O virtual address, in bytes
+ * @last: of the last byte
+ * @cut: what to do with a map that lies in the range only in part: a negative
+ *       errno with which nothing is unmapped, or 0: leave that map
+ * @unmapped: set to the bytes that were unmapped
+ *
+ * Return: 0 or a negative errno.
+ */
+int run_space_unmap(struct run_space *space, uint64_t first, uint64_t last,
+		    int cut, uint64_t *unmapped);
+
+/**
+ * struct run_iommu_info - what all devices of a space can do
+ * @pgsizes: page sizes, or'ed together, in bytes
+ * @max_maps: most maps at one time
+ * @nr_maps: maps at this time
+ * @nr_ranges: entries of @ranges
+ * @ranges: I/O virtual addresses that can be mapped, both ends included
+ */
+struct run_iommu_info {
+	uint64_t pgsizes;
+	uint32_t max_maps;
+	uint32_t nr_maps;
+	unsigned int nr_ranges;
+	struct {
+		uint64_t first;
+		uint64_t last;
+	} ranges[64];
+};
+
+/** run_space_info() - of a space with its devices; all of 64 bits without any */
+void run_space_info(struct run_space *space, struct run_iommu_info *info);
+
+/* memory.c */
+
+/**
+ * struct run_segment - a piece of the program's memory, as a file has it
+ * @fd: the file, owned by whoever has this
+ * @offset: in the file, in bytes
+ * @size: in bytes
+ */
+struct run_segment {
+	int fd;
+	uint64_t offset;
+	uint64_t size;
+};
+
+/**
+ * run_memory_resolve() - find or make the files behind a range of memory
+ * @vaddr: first byte, aligned to a page
+ * @size: in bytes, a multiple of the page size
+ * @writeable: the device will write
+ * @segments: set to an array, in order of address, for run_segments_free()
+ * @nr: how many
+ *
+ * Private anonymous memory becomes a memfd's, in place, contents kept, while
+ * other threads may use it.
+ *
+ * Return: 0; -EOPNOTSUPP when there is no way, which stderr says; -EFAULT
+ * where nothing is mapped or access isn't allowed; or another negative errno.
+ */
+int run_memory_resolve(void *vaddr, size_t size, bool writeable,
+		       struct run_segment **segments, unsigned int *nr);
+
+/** run_segments_free() - close their fds and free them */
+void run_segments_free(struct run_segment *segments, unsigned int nr);
+
+/**
+ * run_memory_mapped() - the program has mapped a file, or a device's region
+ * @addr: where
+ * @len: in bytes
+ * @fd: the file; stays the caller's
+ * @offset: in the file, in bytes
+ *
+ * So that the file is known when the memory is mapped for DMA, even if the
+ * program has closed it by then.
+ */
+void run_memory_mapped(void *addr, size_t len, int fd, off_t offset);
+
+/** run_memory_unmapped() - the range is the program's no more, or another's */
+void run_memory_unmapped(void *addr, size_t len);
+
+/** run_memory_moved() - mremap(2) has moved or resized a mapping */
+void run_memory_moved(void *old, size_t old_len, void *addr, size_t len);
+
+/* container.c, group.c, device.c, iommufd.c: what opening a node gives */
+
+/** run_container_new() - /dev/vfio/vfio; NULL if out of memory */
+struct run_file *run_container_new(void);
+
+/**
+ * run_group_new() - /dev/vfio/GROUP
+ * @group: of at least one of run_devices()
+ * @file: set to the file
+ *
+ * Return: 0; -EBUSY: it is open already, here or elsewhere; or a negative errno.
+ */
+int run_group_new(int group, struct run_file **file);
+
+/**
+ * run_device_new_cdev() - /dev/vfio/devices/vfioN, not bound yet
+ * @dev: the device
+ *
+ * Return: the file, or NULL if out of memory.
+ */
+struct run_file *run_device_new_cdev(struct run_device *dev);
+
+/** run_iommufd_new() - /dev/iommu; NULL if out of memory */
+struct run_file *run_iommufd_new(void);
+
+/**
+ * run_container_ioctl() - the container's ioctls, on a container or an iommufd
+ * @file: either; an iommufd has these too (CONFIG_IOMMUFD_VFIO_CONTAINER)
+ * @request: ioctl number
+ * @arg: the program's
+ *
+ * Return: what ioctl(2) does, or a negative errno.
+ */
+int run_container_ioctl(struct run_file *file, unsigned long request,
+			void *arg);
+
+/**
+ * run_iommufd_find_ioas() - the address space of an IOAS
+ * @file: an iommufd
+ * @id: as the program has it
+ *
+ * Return: the space, which lives as long as the iommufd and the IOAS; or NULL.
+ */
+struct run_space *run_iommufd_find_ioas(struct run_file *file, uint32_t id);
+
+/* debug.c */
+
+/** run_debug() - does the operator want to see every call? */
+bool run_debug(void);
+
+/**
+ * run_debug_ioctl() - print an ioctl, by name, with its arguments decoded
+ * @file: on which
+ * @fd: the program's number
+ * @request: ioctl number
+ * @arg: the program's, after the call
+ * @ret: what it returns, or a negative errno
+ * @us: how long it took, in microseconds
+ */
+void run_debug_ioctl(const struct run_file *file, int fd,
+		     unsigned long request, const void *arg, int ret,
+		     uint64_t us);
+
+/** run_say() - one line on stderr, with our name in front */
+void run_say(const char *fmt, ...) __printf(1, 2);
+
+#endif
