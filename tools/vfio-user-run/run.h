@@ -147,13 +147,23 @@ struct run_ops {
  * @ops: what it can do
  * @refs: fds and other files that need it
  * @rdev: what fstat(2) says it is
+ * @twin: the real node, opened beside ours for devices that aren't ours; -1 if
+ *        there is none. Containers and iommufds have one.
+ * @is_real: the program has put a device that isn't ours on it: every ioctl
+ *           goes to @twin
  */
 struct run_file {
 	enum run_kind kind;
 	const struct run_ops *ops;
 	atomic_uint refs;
 	dev_t rdev;
+	int twin;
+	atomic_bool is_real;
 };
+
+/** run_file_init() - the part that all kinds have; one reference, no twin */
+void run_file_init(struct run_file *file, enum run_kind kind,
+		   const struct run_ops *ops);
 
 /**
  * run_file_install() - give a file an fd number
@@ -173,6 +183,19 @@ int run_file_install(struct run_file *file, int flags, int fd);
  * Takes no lock for numbers that never were ours.
  */
 struct run_file *run_file_find(int fd);
+
+/**
+ * run_fd_hide() - take an fd of the library's own out of the program's way
+ * @fd: owned by the caller; closed in any case
+ *
+ * Return: another number for the same file, above what programs use, with
+ * FD_CLOEXEC, which close(2), close_range(2) and dup2(2) of the program leave
+ * alone; to be closed by run_fd_close(). Or a negative errno.
+ */
+int run_fd_hide(int fd);
+
+/** run_fd_close() - close an fd from run_fd_hide(); -1 is allowed */
+void run_fd_close(int fd);
 
 /** run_file_get() - another reference */
 void run_file_get(struct run_file *file);
@@ -232,7 +255,8 @@ int run_space_map_file(struct run_space *space, uint64_t iova, int fd,
  * @first: I/O virtual address, in bytes
  * @last: of the last byte
  * @cut: what to do with a map that lies in the range only in part: a negative
- *       errno with which nothing is unmapped, or 0: leave that map
+ *       errno with which nothing is unmapped; 0: leave that map; 1: unmap it if
+ *       it begins in the range, but if one lies across @first, unmap nothing
  * @unmapped: set to the bytes that were unmapped
  *
  * Return: 0 or a negative errno.
@@ -359,6 +383,45 @@ int run_container_ioctl(struct run_file *file, unsigned long request,
  */
 struct run_space *run_iommufd_find_ioas(struct run_file *file, uint32_t id);
 
+/**
+ * run_iommufd_add_device() - a device is bound to an iommufd
+ * @file: an iommufd
+ * @dev: connected
+ * @id: set to its object ID, from the same numbers as those of an IOAS
+ *
+ * Return: 0 or a negative errno.
+ */
+int run_iommufd_add_device(struct run_file *file, struct run_device *dev,
+			   uint32_t *id);
+
+/** run_iommufd_remove_device() - it isn't any more; it is in no space */
+void run_iommufd_remove_device(struct run_file *file, uint32_t id);
+
+/**
+ * run_iommufd_compat_create() - see to it that there is a compatibility IOAS
+ * @file: an iommufd, which a group is put on
+ *
+ * Return: 0 or a negative errno.
+ */
+int run_iommufd_compat_create(struct run_file *file);
+
+/**
+ * run_iommufd_compat() - the address space that the container's ioctls are for
+ * @file: an iommufd
+ *
+ * Return: the space, as run_iommufd_find_ioas(); NULL: there is none, which
+ * the kernel says as ENODEV.
+ */
+struct run_space *run_iommufd_compat(struct run_file *file);
+
+/* user.c: the program's memory, named by an ioctl */
+
+/** run_copy_in() - read it; 0, or -EFAULT where it can't be read */
+int run_copy_in(void *to, const void *user, size_t size);
+
+/** run_copy_out() - write it; 0, or -EFAULT where it can't be written */
+int run_copy_out(void *user, const void *from, size_t size);
+
 /* debug.c */
 
 /** run_debug() - does the operator want to see every call? */
@@ -376,6 +439,14 @@ bool run_debug(void);
 void run_debug_ioctl(const struct run_file *file, int fd,
 		     unsigned long request, const void *arg, int ret,
 		     uint64_t us);
+
+/**
+ * run_forked() - is this a child of the process that made the connections?
+ *
+ * The connections are its parent's. Files still answer dup(2) and close(2), but
+ * everything else fails with EIO.
+ */
+bool run_forked(void);
 
 /** run_say() - one line on stderr, with our name in front */
 void run_say(const char *fmt, ...) __printf(1, 2);
