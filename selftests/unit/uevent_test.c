@@ -4,9 +4,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "pci/uevent.h"
@@ -125,6 +127,45 @@ TEST(the_socket)
 	ASSERT_EQ(1, poll(&pfd, 1, 5000));
 	EXPECT_EQ(0, pci_uevents_next(u, &event));
 	EXPECT_EQ(0, poll(&pfd, 1, 0));
+	pci_uevents_close(u);
+}
+
+/* Who may, sends a message as the kernel's, to our socket alone. */
+static int forge(int to)
+{
+	struct sockaddr_nl address;
+	socklen_t len = sizeof(address);
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC,
+			NETLINK_KOBJECT_UEVENT);
+	int ret = -1;
+
+	if (fd < 0)
+		return -1;
+	if (!getsockname(to, (struct sockaddr *)&address, &len)) {
+		address.nl_groups = 0;
+		ret = sendto(fd, BIND, sizeof(BIND), 0,
+			     (struct sockaddr *)&address, sizeof(address));
+	}
+	close(fd);
+	return ret;
+}
+
+TEST(only_the_kernel_is_believed)
+{
+	struct pci_uevents *u;
+	struct pci_uevent event;
+	struct pollfd pfd = { .events = POLLIN };
+	int sent;
+
+	ASSERT_EQ(0, pci_uevents_open(&u));
+	pfd.fd = pci_uevents_fd(u);
+	sent = forge(pfd.fd);
+	if (sent < 0) {
+		pci_uevents_close(u);
+		SKIP(return, "not allowed to send: %s", strerror(errno));
+	}
+	ASSERT_EQ(1, poll(&pfd, 1, 5000));
+	EXPECT_EQ(0, pci_uevents_next(u, &event));
 	pci_uevents_close(u);
 }
 
