@@ -23,7 +23,7 @@
 /* A region's capability chain is never longer than this, in bytes. */
 #define VFIO_MAX_REGION_INFO	65536
 
-static int vfio_read_group(const char *sysfs)
+int vfio_read_group(const char *sysfs)
 {
 	char path[320], link[256];
 	const char *number;
@@ -76,15 +76,13 @@ static bool vfio_has_iommufd(const struct vfio_device *dev)
 }
 
 static int vfio_identify(struct vfio_device *dev, const char *name,
-			 const char *sysfs, bool unsafe_noiommu,
+			 const char *sysfs, unsigned int flags,
 			 struct vfio_why *why)
 {
 	char path[320];
 
 	memset(dev, 0, sizeof(*dev));
 	dev->fd = -1;
-	dev->container = -1;
-	dev->group_fd = -1;
 	if (strlen(name) >= sizeof(dev->name) ||
 	    strlen(sysfs) >= sizeof(dev->sysfs))
 		return -ENAMETOOLONG;
@@ -95,11 +93,10 @@ static int vfio_identify(struct vfio_device *dev, const char *name,
 	vfio_read_cdev(sysfs, dev->cdev, sizeof(dev->cdev));
 	snprintf(path, sizeof(path), "%s/mdev_type", sysfs);
 	dev->emulated = !access(path, F_OK);
-	dev->max_windows = vfio_window_limit();
 
 	if (!strncmp(dev->cdev, "noiommu-", strlen("noiommu-")) ||
 	    (dev->group >= 0 && vfio_is_noiommu(dev->group))) {
-		if (!unsafe_noiommu) {
+		if (!(flags & VFIO_OPEN_UNSAFE_NOIOMMU)) {
 			vfio_why_set(why, "no IOMMU confines this device: it could read and write all of the machine's memory; --unsafe-noiommu allows that");
 			return -EPERM;
 		}
@@ -186,29 +183,49 @@ static struct vfio_pci_hot_reset_info *vfio_hot_reset_info(struct vfio_device *d
 #define HOT_RESET_DEV_ID	(1u << 0)
 #define HOT_RESET_ALL_OWNED	(1u << 1)
 
-/* May the bus be reset? Only if nobody else's device is on it. */
-static bool vfio_owns_bus(struct vfio_device *dev)
+/* Is all that a reset of the bus touches in our group, or owned by our iommufd? */
+static bool vfio_owns_bus(const struct vfio_device *dev,
+			  const struct vfio_pci_hot_reset_info *info)
 {
-	struct vfio_pci_hot_reset_info *info;
-	bool owned;
+	bool owned = dev->container->group_fd >= 0;
 	uint32_t i;
 
-	if (!(dev->flags & VFIO_DEVICE_FLAGS_PCI))
-		return false;
-	info = vfio_hot_reset_info(dev);
-	if (!info)
-		return false;
-
-	if (info->flags & HOT_RESET_DEV_ID) {
-		owned = info->flags & HOT_RESET_ALL_OWNED;
-	} else {
-		owned = dev->group_fd >= 0;
-		for (i = 0; i < info->count; i++)
-			owned &= info->devices[i].group_id ==
-				 (uint32_t)dev->group;
-	}
-	free(info);
+	if (info->flags & HOT_RESET_DEV_ID)
+		return info->flags & HOT_RESET_ALL_OWNED;
+	for (i = 0; i < info->count; i++)
+		owned &= info->devices[i].group_id == (uint32_t)dev->group;
 	return owned;
+}
+
+/* May the bus be reset? Only if nobody else's device is on it. */
+static int vfio_read_bus(struct vfio_device *dev)
+{
+	struct vfio_pci_hot_reset_info *info;
+	uint32_t i;
+	int ret = 0;
+
+	if (!(dev->flags & VFIO_DEVICE_FLAGS_PCI))
+		return 0;
+	info = vfio_hot_reset_info(dev);
+	if (!info || !info->count || !vfio_owns_bus(dev, info))
+		goto free;
+
+	ret = -ENOMEM;
+	dev->touched = calloc(info->count, sizeof(*dev->touched));
+	if (!dev->touched)
+		goto free;
+	for (i = 0; i < info->count; i++)
+		dev->touched[i] = (struct vfio_address){
+			.segment = info->devices[i].segment,
+			.bus = info->devices[i].bus,
+			.devfn = info->devices[i].devfn,
+		};
+	dev->nr_touched = info->count;
+	dev->can_hot_reset = true;
+	ret = 0;
+free:
+	free(info);
+	return ret;
 }
 
 static int vfio_read_info(struct vfio_device *dev, struct vfio_why *why)
@@ -234,30 +251,33 @@ static int vfio_read_info(struct vfio_device *dev, struct vfio_why *why)
 	for (i = 0; i < dev->nr_irqs; i++)
 		vfio_read_irq(dev, i);
 
-	if (!(dev->flags & VFIO_DEVICE_FLAGS_RESET))
-		dev->can_hot_reset = vfio_owns_bus(dev);
-	return 0;
+	return dev->flags & VFIO_DEVICE_FLAGS_RESET ? 0 : vfio_read_bus(dev);
 }
 
 /*
  * The kernel resets a physical device on opening. A mediated one is as the last
  * user left it, in the middle of a migration for instance, unless its driver is
- * asked; and a driver may be able to reset it without saying so.
+ * asked; and a driver may be able to reset it without saying so. Nor is a device
+ * reset that a former user still holds; out of a group that stayed open, the
+ * kernel gives it all the same, and doesn't say which of the two it was.
  */
-static void vfio_reset_emulated(struct vfio_device *dev)
+static void vfio_reset_stale(struct vfio_device *dev)
 {
-	if (dev->emulated && !ioctl(dev->fd, VFIO_DEVICE_RESET))
+	bool stale = dev->joined && dev->container->group_fd >= 0 &&
+		     dev->flags & VFIO_DEVICE_FLAGS_RESET;
+
+	if ((dev->emulated || stale) && !ioctl(dev->fd, VFIO_DEVICE_RESET))
 		dev->flags |= VFIO_DEVICE_FLAGS_RESET;
 }
 
 int vfio_device_open(struct vfio_device *dev, const char *name,
 		     const char *sysfs, enum vfio_iommu_kind kind,
-		     bool unsafe_noiommu, struct vfio_why *why)
+		     unsigned int flags, struct vfio_why *why)
 {
 	int ret;
 
 	vfio_why_set(why, "%s", "");
-	ret = vfio_identify(dev, name, sysfs, unsafe_noiommu, why);
+	ret = vfio_identify(dev, name, sysfs, flags, why);
 	if (ret)
 		return ret;
 
@@ -266,15 +286,23 @@ int vfio_device_open(struct vfio_device *dev, const char *name,
 					       VFIO_IOMMU_TYPE1;
 	dev->ops = kind == VFIO_IOMMU_IOMMUFD ? &vfio_iommufd_ops :
 						&vfio_type1_ops;
-	ret = dev->ops->open(dev, why);
+	ret = vfio_container_get(dev, flags & VFIO_OPEN_SHARE, why);
 	if (ret)
 		return ret;
-
+	ret = dev->ops->open_device(dev, why);
+	if (ret)
+		goto put;
 	ret = vfio_read_info(dev, why);
 	if (ret)
-		vfio_device_close(dev);
-	else
-		vfio_reset_emulated(dev);
+		goto close;
+	vfio_reset_stale(dev);
+	return 0;
+
+put:
+	vfio_container_put(dev);
+	return ret;
+close:
+	vfio_device_close(dev);
 	return ret;
 }
 
@@ -282,8 +310,10 @@ void vfio_device_close(struct vfio_device *dev)
 {
 	uint32_t i;
 
-	dev->ops->close(dev);
-	vfio_window_forget_all(dev);
+	close_fd(&dev->fd);
+	vfio_container_put(dev);
+	free(dev->touched);
+	dev->touched = NULL;
 	for (i = 0; i < dev->nr_regions; i++) {
 		free(dev->regions[i].caps);
 		dev->regions[i].caps = NULL;
@@ -324,8 +354,8 @@ static int vfio_hot_reset(struct vfio_device *dev)
 		int32_t group_fd;
 	} arg = {
 		.reset.argsz = sizeof(arg),
-		.reset.count = dev->group_fd >= 0 ? 1 : 0,
-		.group_fd = dev->group_fd,
+		.reset.count = dev->container->group_fd >= 0 ? 1 : 0,
+		.group_fd = dev->container->group_fd,
 	};
 
 	return ioctl(dev->fd, VFIO_DEVICE_PCI_HOT_RESET, &arg) ? -errno : 0;
@@ -338,6 +368,24 @@ int vfio_device_reset(struct vfio_device *dev)
 	if (dev->can_hot_reset)
 		return vfio_hot_reset(dev);
 	return -ENOTTY;
+}
+
+bool vfio_device_reset_touches(const struct vfio_device *dev, const char *name)
+{
+	unsigned int segment, bus, slot, function;
+	uint32_t i;
+
+	if (dev->flags & VFIO_DEVICE_FLAGS_RESET ||
+	    sscanf(name, "%x:%x:%x.%x", &segment, &bus, &slot, &function) != 4)
+		return false;
+	for (i = 0; i < dev->nr_touched; i++) {
+		const struct vfio_address *at = &dev->touched[i];
+
+		if (at->segment == segment && at->bus == bus &&
+		    at->devfn == (slot << 3 | function))
+			return true;
+	}
+	return false;
 }
 
 ssize_t vfio_region_read(struct vfio_device *dev, uint32_t index,

@@ -3,7 +3,66 @@
 #ifndef VFIO_INTERNAL_H
 #define VFIO_INTERNAL_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
 #include "vfio.h"
+
+/**
+ * struct vfio_container - what the open devices of one group share
+ * @entry: in the list of all
+ * @ops: the way in
+ * @group: IOMMU group number, -1 if the device has none
+ * @noiommu: no IOMMU confines its devices
+ * @emulated: its device is a mediated one
+ * @shared: others may join
+ * @refs: who knows of it, under the list's lock
+ * @users: open devices, under @lock; it is open while there are any
+ * @lock: of opening and closing, and of the windows
+ * @fd: /dev/vfio/vfio or /dev/iommu
+ * @group_fd: /dev/vfio/GROUP, -1 with iommufd
+ * @ioas: I/O address space, with iommufd
+ * @map_file: the kernel has IOMMU_IOAS_MAP_FILE
+ * @keep_windows: what @ops->map maps into this process must stay, see window.c
+ * @windows: what @ops->map has mapped into this process
+ * @nr_windows: how many of @windows, and such as are being made
+ * @max_windows: how many there may be
+ */
+struct vfio_container {
+	LIST_ENTRY(vfio_container) entry;
+	const struct vfio_iommu_ops *ops;
+	int group;
+	bool noiommu;
+	bool emulated;
+	bool shared;
+	unsigned int refs;
+	unsigned int users;
+	pthread_mutex_t lock;
+	int fd;
+	int group_fd;
+	uint32_t ioas;
+	atomic_bool map_file;
+	bool keep_windows;
+	void *windows;
+	uint32_t nr_windows;
+	uint32_t max_windows;
+};
+
+/**
+ * vfio_container_get() - open the container of a device's group, or join it
+ * @dev: the device, identified; its container is set
+ * @share: other devices of the group may be in it
+ * @why: filled in on error
+ *
+ * Return: 0; -EBUSY: another device of this process has the group, and one of
+ * the two doesn't share; -ENOMEM; or what opening it says.
+ */
+int vfio_container_get(struct vfio_device *dev, bool share,
+		       struct vfio_why *why);
+
+/** vfio_container_put() - leave it; the last one out closes it */
+void vfio_container_put(struct vfio_device *dev);
 
 /**
  * vfio_why_set() - say what to do about a failure
@@ -37,7 +96,7 @@ bool vfio_group_spoiler(int group, char *buf, size_t len);
 
 /**
  * vfio_window_open() - a mapping of a client's file to name to the kernel
- * @dev: the device
+ * @c: the container
  * @iova: I/O virtual address that it will be mapped at; no other window's
  * @size: in bytes
  * @fd: the client's file
@@ -52,37 +111,37 @@ bool vfio_group_spoiler(int group, char *buf, size_t len);
  * Return: 0; -ENOSPC: there are as many as there may be; or a negative errno
  * of mmap(2).
  */
-int vfio_window_open(struct vfio_device *dev, uint64_t iova, uint64_t size,
+int vfio_window_open(struct vfio_container *c, uint64_t iova, uint64_t size,
 		     int fd, uint64_t offset, bool readable, bool writeable,
 		     void **address);
 
 /**
  * vfio_window_settle() - the kernel has mapped what the window shows
- * @dev: the device
+ * @c: the container
  * @iova: I/O virtual address of the window
  *
  * Closes it, unless the kernel may look at it again.
  */
-void vfio_window_settle(struct vfio_device *dev, uint64_t iova);
+void vfio_window_settle(struct vfio_container *c, uint64_t iova);
 
 /**
  * vfio_window_close() - close the window of a map that is gone, if it has one
- * @dev: the device
+ * @c: the container
  * @iova: I/O virtual address of the window
  *
  * Not to be called while the kernel may still have the map: what is mapped in
  * its place next would be what the device reaches.
  */
-void vfio_window_close(struct vfio_device *dev, uint64_t iova);
+void vfio_window_close(struct vfio_container *c, uint64_t iova);
 
 /**
- * vfio_window_forget_all() - the device is closed: keep no record of its windows
- * @dev: the device
+ * vfio_window_forget_all() - it is closed: keep no record of its windows
+ * @c: the container, locked
  *
  * There are some only if the kernel has refused to unmap. They stay mapped:
  * as long as anybody holds the device, the kernel may look at them.
  */
-void vfio_window_forget_all(struct vfio_device *dev);
+void vfio_window_forget_all(struct vfio_container *c);
 
 /**
  * vfio_window_limit() - how many windows can be open at one time

@@ -2,12 +2,13 @@
 /*
  * iommufd and the device's own character device: the newer way in.
  *
- * A session has an iommufd of its own. That is a matter of security, not of
- * taste: whoever holds a bound device fd, and with --mmap=on the client does,
- * can attach the device to any address space of the same iommufd. There must
- * never be another one in it. And whoever holds it can detach the device and
- * attach it again, at which the kernel pins all memory once more: what was
- * mapped by its address must still be what is there (window.c).
+ * A group has an iommufd of its own, with one address space (container.c). That
+ * is a matter of security, not of taste: whoever holds a bound device fd, and
+ * with --mmap=on the client does, can attach the device to any address space of
+ * the same iommufd. There must never be another one in it. And whoever holds it
+ * can detach the device and attach it again, at which the kernel pins all memory
+ * once more: what was mapped by its address must still be what is there
+ * (window.c).
  *
  * Memory is mapped from its file where the kernel can (IOMMU_IOAS_MAP_FILE,
  * Linux 6.14, shared memory and huge pages only), else through a window.
@@ -27,7 +28,7 @@ static int iommufd_bind(struct vfio_device *dev, struct vfio_why *why)
 {
 	struct abi_device_bind_iommufd bind = {
 		.argsz = sizeof(bind),
-		.iommufd = dev->container,
+		.iommufd = dev->container->fd,
 	};
 	char spoiler[256];
 	int err;
@@ -60,40 +61,54 @@ static int iommufd_bind(struct vfio_device *dev, struct vfio_why *why)
 
 static int iommufd_attach(struct vfio_device *dev, struct vfio_why *why)
 {
-	struct abi_ioas_alloc alloc = { .size = sizeof(alloc) };
 	struct abi_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
+		.pt_id = dev->container->ioas,
 	};
 	int err;
 
-	if (ioctl(dev->container, ABI_IOMMU_IOAS_ALLOC, &alloc)) {
-		err = -errno;
-		vfio_why_set(why, "no I/O address space can be allocated: %s",
-			     strerrordesc_np(-err));
-		return err;
-	}
-	dev->ioas = alloc.out_ioas_id;
-
-	attach.pt_id = dev->ioas;
-	if (ioctl(dev->fd, ABI_DEVICE_ATTACH_IOMMUFD_PT, &attach)) {
-		err = -errno;
-		vfio_why_set(why, "the device cannot be attached to its I/O address space: %s",
-			     strerrordesc_np(-err));
-		return err;
-	}
-	return 0;
+	if (!ioctl(dev->fd, ABI_DEVICE_ATTACH_IOMMUFD_PT, &attach))
+		return 0;
+	err = -errno;
+	vfio_why_set(why, "the device cannot be attached to its I/O address space: %s",
+		     strerrordesc_np(-err));
+	return err;
 }
 
-static void iommufd_close(struct vfio_device *dev)
+static int iommufd_open_device(struct vfio_device *dev, struct vfio_why *why)
 {
+	char path[96];
+	int ret;
+
+	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", dev->cdev);
+	ret = vfio_open_node(path, why);
+	if (ret < 0)
+		return ret;
+	dev->fd = ret;
+
+	ret = iommufd_bind(dev, why);
+	if (ret)
+		goto close;
+	ret = iommufd_attach(dev, why);
+	if (ret)
+		goto close;
+	return 0;
+
+close:
 	close_fd(&dev->fd);
-	close_fd(&dev->container);
+	return ret;
+}
+
+static void iommufd_close(struct vfio_container *c)
+{
+	close_fd(&c->fd);
 }
 
 static int iommufd_open(struct vfio_device *dev, struct vfio_why *why)
 {
-	char path[96];
-	int ret;
+	struct abi_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct vfio_container *c = dev->container;
+	int err;
 
 	if (dev->noiommu) {
 		vfio_why_set(why, "a device without an IOMMU can only be opened with --iommu=type1");
@@ -103,30 +118,20 @@ static int iommufd_open(struct vfio_device *dev, struct vfio_why *why)
 		vfio_why_set(why, "the device has no node in /dev/vfio/devices: bind it to vfio-pci, on a kernel with CONFIG_VFIO_DEVICE_CDEV, or use --iommu=type1");
 		return -ENODEV;
 	}
-	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", dev->cdev);
-	ret = vfio_open_node(path, why);
-	if (ret < 0)
-		return ret;
-	dev->fd = ret;
-
-	ret = vfio_open_node("/dev/iommu", why);
-	if (ret < 0)
-		goto close;
-	dev->container = ret;
-
-	ret = iommufd_bind(dev, why);
-	if (ret)
-		goto close;
-	ret = iommufd_attach(dev, why);
-	if (ret)
-		goto close;
-	dev->map_file = true;
-	dev->keep_windows = true;
+	c->fd = vfio_open_node("/dev/iommu", why);
+	if (c->fd < 0)
+		return c->fd;
+	if (ioctl(c->fd, ABI_IOMMU_IOAS_ALLOC, &alloc)) {
+		err = -errno;
+		vfio_why_set(why, "no I/O address space can be allocated: %s",
+			     strerrordesc_np(-err));
+		iommufd_close(c);
+		return err;
+	}
+	c->ioas = alloc.out_ioas_id;
+	c->map_file = true;
+	c->keep_windows = true;
 	return 0;
-
-close:
-	iommufd_close(dev);
-	return ret;
 }
 
 static int iommufd_info(struct vfio_device *dev, struct vfio_iommu_info *info)
@@ -134,16 +139,16 @@ static int iommufd_info(struct vfio_device *dev, struct vfio_iommu_info *info)
 	struct abi_iova_range ranges[VFIO_MAX_IOVA_RANGES];
 	struct abi_ioas_iova_ranges query = {
 		.size = sizeof(query),
-		.ioas_id = dev->ioas,
+		.ioas_id = dev->container->ioas,
 		.num_iovas = ARRAY_SIZE(ranges),
 		.allowed_iovas = (uintptr_t)ranges,
 	};
 	unsigned int i;
 
 	memset(info, 0, sizeof(*info));
-	info->max_maps = dev->max_windows;
+	info->max_maps = dev->container->max_windows;
 	/* EMSGSIZE: there are more ranges; those that fit have been told. */
-	if (ioctl(dev->container, ABI_IOMMU_IOAS_IOVA_RANGES, &query) &&
+	if (ioctl(dev->container->fd, ABI_IOMMU_IOAS_IOVA_RANGES, &query) &&
 	    errno != EMSGSIZE)
 		return -errno;
 
@@ -162,14 +167,14 @@ static int iommufd_unmap(struct vfio_device *dev, uint64_t iova, uint64_t size)
 {
 	struct abi_ioas_unmap unmap = {
 		.size = sizeof(unmap),
-		.ioas_id = dev->ioas,
+		.ioas_id = dev->container->ioas,
 		.iova = iova,
 		.length = size,
 	};
 
-	if (ioctl(dev->container, ABI_IOMMU_IOAS_UNMAP, &unmap))
+	if (ioctl(dev->container->fd, ABI_IOMMU_IOAS_UNMAP, &unmap))
 		return -errno;
-	vfio_window_close(dev, iova);
+	vfio_window_close(dev->container, iova);
 	return unmap.length == size ? 0 : -EIO;
 }
 
@@ -187,24 +192,24 @@ static int iommufd_map_window(struct vfio_device *dev, uint64_t iova,
 	struct abi_ioas_map map = {
 		.size = sizeof(map),
 		.flags = iommufd_map_flags(readable, writeable),
-		.ioas_id = dev->ioas,
+		.ioas_id = dev->container->ioas,
 		.length = size,
 		.iova = iova,
 	};
 	void *address;
 	int ret;
 
-	ret = vfio_window_open(dev, iova, size, fd, offset, readable,
-			       writeable, &address);
+	ret = vfio_window_open(dev->container, iova, size, fd, offset,
+			       readable, writeable, &address);
 	if (ret)
 		return ret;
 	map.user_va = (uintptr_t)address;
-	if (ioctl(dev->container, ABI_IOMMU_IOAS_MAP, &map)) {
+	if (ioctl(dev->container->fd, ABI_IOMMU_IOAS_MAP, &map)) {
 		ret = -errno;
-		vfio_window_close(dev, iova);
+		vfio_window_close(dev->container, iova);
 		return ret;
 	}
-	vfio_window_settle(dev, iova);
+	vfio_window_settle(dev->container, iova);
 	return 0;
 }
 
@@ -243,7 +248,7 @@ static int iommufd_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
 	struct abi_ioas_map_file map = {
 		.size = sizeof(map),
 		.flags = iommufd_map_flags(readable, writeable),
-		.ioas_id = dev->ioas,
+		.ioas_id = dev->container->ioas,
 		.fd = fd,
 		.start = offset,
 		.length = size,
@@ -251,14 +256,14 @@ static int iommufd_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
 	};
 	int ret;
 
-	if (dev->map_file) {
+	if (dev->container->map_file) {
 		ret = iommufd_check_file(fd, offset, size, writeable);
 		if (ret)
 			return ret;
-		if (!ioctl(dev->container, ABI_IOMMU_IOAS_MAP_FILE, &map))
+		if (!ioctl(dev->container->fd, ABI_IOMMU_IOAS_MAP_FILE, &map))
 			return 0;
 		if (errno == ENOTTY)
-			dev->map_file = false;
+			dev->container->map_file = false;
 		else if (errno != EINVAL && errno != EOPNOTSUPP)
 			return -errno;
 	}
@@ -271,6 +276,7 @@ const struct vfio_iommu_ops vfio_iommufd_ops = {
 	.name = "iommufd",
 	.open = iommufd_open,
 	.close = iommufd_close,
+	.open_device = iommufd_open_device,
 	.info = iommufd_info,
 	.map = iommufd_map,
 	.unmap = iommufd_unmap,

@@ -2,10 +2,10 @@
 /*
  * Group and container: the older way into the kernel's VFIO.
  *
- * A session has a container of its own with the one group of its device. The
- * group can be opened once at a time, and stays open in the kernel as long as
- * anybody holds a device fd that came from it, so EBUSY on opening it is how an
- * old client that kept its BAR mapped shows itself.
+ * A container has one group, and all devices of that group which are open come
+ * out of it (container.c). The group can be opened once at a time, and stays open
+ * in the kernel as long as anybody holds a device fd that came from it, so EBUSY
+ * on opening it is how an old client that kept its BAR mapped shows itself.
  *
  * type1v2: an unmap must name exactly what was mapped and never splits a map.
  */
@@ -22,68 +22,69 @@
 /* No kernel answers VFIO_IOMMU_GET_INFO with more than this, in bytes. */
 #define TYPE1_MAX_INFO		65536
 
-static int type1_check_group(struct vfio_device *dev, struct vfio_why *why)
+static int type1_check_group(struct vfio_container *c, struct vfio_why *why)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
 	char spoiler[256];
 
-	if (ioctl(dev->group_fd, VFIO_GROUP_GET_STATUS, &status))
+	if (ioctl(c->group_fd, VFIO_GROUP_GET_STATUS, &status))
 		return -errno;
 	if (status.flags & VFIO_GROUP_FLAGS_VIABLE)
 		return 0;
 
-	if (vfio_group_spoiler(dev->group, spoiler, sizeof(spoiler)))
+	if (vfio_group_spoiler(c->group, spoiler, sizeof(spoiler)))
 		vfio_why_set(why, "IOMMU group %d is not viable because of %s: bind that device to vfio-pci too, or to no driver",
-			     dev->group, spoiler);
+			     c->group, spoiler);
 	else
 		vfio_why_set(why, "IOMMU group %d is not viable: bind every device in /sys/kernel/iommu_groups/%d/devices to vfio-pci or to no driver",
-			     dev->group, dev->group);
+			     c->group, c->group);
 	return -EPERM;
 }
 
-static int type1_open_group(struct vfio_device *dev, struct vfio_why *why)
+static int type1_open_group(struct vfio_container *c, struct vfio_why *why)
 {
 	char path[64];
 
-	if (dev->group < 0) {
+	if (c->group < 0) {
 		vfio_why_set(why, "no IOMMU protects this device: turn the IOMMU on in the firmware and, on Intel, boot with intel_iommu=on");
 		return -EPERM;
 	}
 	snprintf(path, sizeof(path), "/dev/vfio/%s%d",
-		 dev->noiommu ? "noiommu-" : "", dev->group);
-	dev->group_fd = vfio_open_node(path, why);
-	return dev->group_fd < 0 ? dev->group_fd : 0;
+		 c->noiommu ? "noiommu-" : "", c->group);
+	c->group_fd = vfio_open_node(path, why);
+	return c->group_fd < 0 ? c->group_fd : 0;
 }
 
-static int type1_attach(struct vfio_device *dev, struct vfio_why *why)
+static int type1_attach(struct vfio_container *c, struct vfio_why *why)
 {
-	int type = dev->noiommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU;
+	int type = c->noiommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU;
 
-	if (ioctl(dev->container, VFIO_CHECK_EXTENSION, type) <= 0) {
+	if (ioctl(c->fd, VFIO_CHECK_EXTENSION, type) <= 0) {
 		vfio_why_set(why, "the kernel has no type1v2 IOMMU driver: modprobe vfio_iommu_type1");
 		return -EOPNOTSUPP;
 	}
-	if (ioctl(dev->group_fd, VFIO_GROUP_SET_CONTAINER, &dev->container)) {
+	if (ioctl(c->group_fd, VFIO_GROUP_SET_CONTAINER, &c->fd)) {
 		vfio_why_set(why, "IOMMU group %d cannot be put into a container: %s",
-			     dev->group, strerrordesc_np(errno));
+			     c->group, strerrordesc_np(errno));
 		return -errno;
 	}
-	if (ioctl(dev->container, VFIO_SET_IOMMU, type)) {
+	if (ioctl(c->fd, VFIO_SET_IOMMU, type)) {
 		const char *hint = "";
 		int err = -errno;
 
 		if (err == -EPERM)
 			hint = " (no interrupt remapping? see modinfo vfio_iommu_type1)";
 		vfio_why_set(why, "the IOMMU of group %d cannot be set up: %s%s",
-			     dev->group, strerrordesc_np(-err), hint);
+			     c->group, strerrordesc_np(-err), hint);
 		return err;
 	}
 	return 0;
 }
 
-static int type1_get_device(struct vfio_device *dev, struct vfio_why *why)
+static int type1_open_device(struct vfio_device *dev, struct vfio_why *why)
 {
-	int fd = ioctl(dev->group_fd, VFIO_GROUP_GET_DEVICE_FD, dev->name);
+	int fd = ioctl(dev->container->group_fd, VFIO_GROUP_GET_DEVICE_FD,
+		       dev->name);
 	int err;
 
 	if (fd >= 0) {
@@ -97,43 +98,40 @@ static int type1_get_device(struct vfio_device *dev, struct vfio_why *why)
 	return err;
 }
 
-static void type1_close(struct vfio_device *dev)
+static void type1_close(struct vfio_container *c)
 {
-	close_fd(&dev->fd);
-	close_fd(&dev->group_fd);
-	close_fd(&dev->container);
+	close_fd(&c->group_fd);
+	close_fd(&c->fd);
 }
 
 static int type1_open(struct vfio_device *dev, struct vfio_why *why)
 {
+	struct vfio_container *c = dev->container;
 	int ret;
 
-	dev->container = vfio_open_node("/dev/vfio/vfio", why);
-	if (dev->container < 0)
-		return dev->container;
+	c->fd = vfio_open_node("/dev/vfio/vfio", why);
+	if (c->fd < 0)
+		return c->fd;
 
 	ret = -EOPNOTSUPP;
-	if (ioctl(dev->container, VFIO_GET_API_VERSION) != VFIO_API_VERSION) {
+	if (ioctl(c->fd, VFIO_GET_API_VERSION) != VFIO_API_VERSION) {
 		vfio_why_set(why, "/dev/vfio/vfio speaks an unknown version of VFIO's interface");
 		goto close;
 	}
-	ret = type1_open_group(dev, why);
+	ret = type1_open_group(c, why);
 	if (ret)
 		goto close;
-	ret = type1_check_group(dev, why);
+	ret = type1_check_group(c, why);
 	if (ret)
 		goto close;
-	ret = type1_attach(dev, why);
+	ret = type1_attach(c, why);
 	if (ret)
 		goto close;
-	ret = type1_get_device(dev, why);
-	if (ret)
-		goto close;
-	dev->keep_windows = dev->emulated;
+	c->keep_windows = c->emulated;
 	return 0;
 
 close:
-	type1_close(dev);
+	type1_close(c);
 	return ret;
 }
 
@@ -182,12 +180,12 @@ static void type1_capabilities(const struct vfio_iommu_type1_info *raw,
 
 static int type1_info(struct vfio_device *dev, struct vfio_iommu_info *info)
 {
+	const struct vfio_container *c = dev->container;
 	struct vfio_iommu_type1_info *raw;
 	int ret = 0;
 
 	memset(info, 0, sizeof(*info));
-	info->max_maps = dev->keep_windows ? dev->max_windows :
-					     VFIO_MAX_DMA_MAPS;
+	info->max_maps = c->keep_windows ? c->max_windows : VFIO_MAX_DMA_MAPS;
 	info->pgsizes = sysconf(_SC_PAGESIZE);
 	if (dev->noiommu)
 		return 0;
@@ -196,7 +194,7 @@ static int type1_info(struct vfio_device *dev, struct vfio_iommu_info *info)
 	if (!raw)
 		return -ENOMEM;
 	raw->argsz = TYPE1_MAX_INFO;
-	if (ioctl(dev->container, VFIO_IOMMU_GET_INFO, raw)) {
+	if (ioctl(c->fd, VFIO_IOMMU_GET_INFO, raw)) {
 		ret = -errno;
 		goto free;
 	}
@@ -217,9 +215,9 @@ static int type1_unmap(struct vfio_device *dev, uint64_t iova, uint64_t size)
 		.size = size,
 	};
 
-	if (ioctl(dev->container, VFIO_IOMMU_UNMAP_DMA, &unmap))
+	if (ioctl(dev->container->fd, VFIO_IOMMU_UNMAP_DMA, &unmap))
 		return -errno;
-	vfio_window_close(dev, iova);
+	vfio_window_close(dev->container, iova);
 	return unmap.size == size ? 0 : -EIO;
 }
 
@@ -240,17 +238,17 @@ static int type1_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
 	if (dev->noiommu)
 		return -EOPNOTSUPP;
 
-	ret = vfio_window_open(dev, iova, size, fd, offset, readable,
-			       writeable, &address);
+	ret = vfio_window_open(dev->container, iova, size, fd, offset,
+			       readable, writeable, &address);
 	if (ret)
 		return ret;
 	map.vaddr = (uintptr_t)address;
-	if (ioctl(dev->container, VFIO_IOMMU_MAP_DMA, &map)) {
+	if (ioctl(dev->container->fd, VFIO_IOMMU_MAP_DMA, &map)) {
 		ret = -errno;
-		vfio_window_close(dev, iova);
+		vfio_window_close(dev->container, iova);
 		return ret;
 	}
-	vfio_window_settle(dev, iova);
+	vfio_window_settle(dev->container, iova);
 	return 0;
 }
 
@@ -258,6 +256,7 @@ const struct vfio_iommu_ops vfio_type1_ops = {
 	.name = "type1",
 	.open = type1_open,
 	.close = type1_close,
+	.open_device = type1_open_device,
 	.info = type1_info,
 	.map = type1_map,
 	.unmap = type1_unmap,

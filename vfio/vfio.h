@@ -11,7 +11,7 @@
  * The kernel's VFIO, as a device that one session opens, uses and closes.
  * Nothing here knows about sockets or messages. Functions return 0 or a
  * negative errno and are not thread-safe for one device, except where they
- * say so.
+ * say so. For different devices they are, also for devices of one group.
  */
 
 /* Which way into the kernel. */
@@ -89,15 +89,19 @@ struct vfio_iommu_info {
 	} ranges[VFIO_MAX_IOVA_RANGES];
 };
 
+struct vfio_container;
 struct vfio_device;
 
 /**
  * struct vfio_iommu_ops - one way into the kernel
  * @name: for people, and for --iommu=
- * @open: open @dev and give it an address space of its own. Sets the device
- *        fd. -EBUSY if somebody holds the device. On error nothing is left
- *        open and @why says what to do.
- * @close: close all that @open opened. What was mapped is unmapped by then.
+ * @open: open the container of @dev, which is its first user. -EBUSY if
+ *        somebody holds the group. On error nothing is left open and @why says
+ *        what to do.
+ * @close: close all that @open opened. No device is open any more.
+ * @open_device: open @dev in its container, whose address space becomes the
+ *               device's. Sets the device fd. -EBUSY if somebody holds the
+ *               device. On error nothing is left open and @why says what to do.
  * @info: fill in what the IOMMU can do
  * @map: let the device reach @size bytes of @fd at @offset by the address
  *       @iova. Needs @fd only during the call. All or nothing.
@@ -107,7 +111,8 @@ struct vfio_device;
 struct vfio_iommu_ops {
 	const char *name;
 	int (*open)(struct vfio_device *dev, struct vfio_why *why);
-	void (*close)(struct vfio_device *dev);
+	void (*close)(struct vfio_container *c);
+	int (*open_device)(struct vfio_device *dev, struct vfio_why *why);
 	int (*info)(struct vfio_device *dev, struct vfio_iommu_info *info);
 	int (*map)(struct vfio_device *dev, uint64_t iova, uint64_t size,
 		   int fd, uint64_t offset, bool readable, bool writeable);
@@ -116,6 +121,18 @@ struct vfio_iommu_ops {
 
 extern const struct vfio_iommu_ops vfio_iommufd_ops;
 extern const struct vfio_iommu_ops vfio_type1_ops;
+
+/**
+ * struct vfio_address - where a PCI device is
+ * @segment: PCI domain
+ * @bus: bus number
+ * @devfn: slot and function
+ */
+struct vfio_address {
+	uint16_t segment;
+	uint8_t bus;
+	uint8_t devfn;
+};
 
 /**
  * struct vfio_device - an open device
@@ -127,14 +144,8 @@ extern const struct vfio_iommu_ops vfio_type1_ops;
  * @emulated: a mediated device: no IOMMU stands behind it
  * @ops: the way in
  * @fd: the device fd
- * @container: /dev/vfio/vfio or /dev/iommu
- * @group_fd: /dev/vfio/GROUP, -1 with iommufd
- * @ioas: I/O address space, with iommufd
- * @map_file: the kernel has IOMMU_IOAS_MAP_FILE
- * @keep_windows: what @ops->map maps into this process must stay, see window.c
- * @windows: what @ops->map has mapped into this process
- * @nr_windows: how many of @windows
- * @max_windows: how many there may be
+ * @container: what it shares with the other devices of its group
+ * @joined: another device of the group was open before it
  * @flags: VFIO_DEVICE_FLAGS_*
  * @nr_regions: entries of @regions in use
  * @nr_irqs: entries of @irqs in use
@@ -142,6 +153,8 @@ extern const struct vfio_iommu_ops vfio_type1_ops;
  * @irqs: by index
  * @can_hot_reset: no function-level reset, but the bus can be reset because
  *                 every device on it is ours
+ * @touched: with @can_hot_reset, what that resets, this device among them
+ * @nr_touched: entries of @touched
  */
 struct vfio_device {
 	char name[64];
@@ -152,21 +165,22 @@ struct vfio_device {
 	bool emulated;
 	const struct vfio_iommu_ops *ops;
 	int fd;
-	int container;
-	int group_fd;
-	uint32_t ioas;
-	bool map_file;
-	bool keep_windows;
-	void *windows;
-	uint32_t nr_windows;
-	uint32_t max_windows;
+	struct vfio_container *container;
+	bool joined;
 	uint32_t flags;
 	uint32_t nr_regions;
 	uint32_t nr_irqs;
 	struct vfio_region regions[VFIO_MAX_REGIONS];
 	struct vfio_irq irqs[VFIO_MAX_IRQS];
 	bool can_hot_reset;
+	struct vfio_address *touched;
+	uint32_t nr_touched;
 };
+
+/* Open it even though no IOMMU confines it. */
+#define VFIO_OPEN_UNSAFE_NOIOMMU	(1u << 0)
+/* Other devices of its group may be open in this process, and share with it. */
+#define VFIO_OPEN_SHARE			(1u << 1)
 
 /**
  * vfio_device_open() - open a device and read what the kernel says of it
@@ -175,11 +189,12 @@ struct vfio_device {
  * @sysfs: its directory in /sys
  * @kind: which way in; VFIO_IOMMU_AUTO takes iommufd if the device and the
  *        kernel have it, else type1
- * @unsafe_noiommu: open it even though no IOMMU confines it
+ * @flags: VFIO_OPEN_*
  * @why: filled in on error
  *
  * The device is reset, if it can be, by this: a physical one by the kernel, a
- * mediated one by asking its driver.
+ * mediated one by asking its driver. The first device of a group to be opened
+ * opens what the group shares; the next ones join it.
  *
  * Return: 0; -EBUSY: somebody has it open; -ENODEV: it isn't bound to a VFIO
  * driver; -EPERM: it has no IOMMU, or its group isn't viable; or what the
@@ -187,7 +202,7 @@ struct vfio_device {
  */
 int vfio_device_open(struct vfio_device *dev, const char *name,
 		     const char *sysfs, enum vfio_iommu_kind kind,
-		     bool unsafe_noiommu, struct vfio_why *why);
+		     unsigned int flags, struct vfio_why *why);
 
 /**
  * vfio_device_close() - close everything; the counterpart of vfio_device_open()
@@ -211,6 +226,22 @@ void vfio_device_quiesce(struct vfio_device *dev);
  * Return: 0, -ENOTTY if the device can't be reset, or what the kernel says.
  */
 int vfio_device_reset(struct vfio_device *dev);
+
+/**
+ * vfio_device_reset_touches() - does vfio_device_reset() reset another one?
+ * @dev: an open device
+ * @name: PCI address of the other
+ */
+bool vfio_device_reset_touches(const struct vfio_device *dev,
+			       const char *name);
+
+/**
+ * vfio_read_group() - a device's IOMMU group
+ * @sysfs: its directory in /sys
+ *
+ * Return: the number, or -1 if it has none.
+ */
+int vfio_read_group(const char *sysfs);
 
 /**
  * vfio_region_read() - read from the device, without mapping anything

@@ -62,7 +62,37 @@ static uint64_t vfio_window_length(int fd, uint64_t size)
 	return end - end % st.st_blksize;
 }
 
-int vfio_window_open(struct vfio_device *dev, uint64_t iova, uint64_t size,
+/* Is there room for one more? Then it is counted. */
+static bool vfio_window_count(struct vfio_container *c)
+{
+	bool room;
+
+	pthread_mutex_lock(&c->lock);
+	room = c->nr_windows < c->max_windows;
+	if (room)
+		c->nr_windows++;
+	pthread_mutex_unlock(&c->lock);
+	return room;
+}
+
+static void vfio_window_uncount(struct vfio_container *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->nr_windows--;
+	pthread_mutex_unlock(&c->lock);
+}
+
+static bool vfio_window_insert(struct vfio_container *c, struct vfio_window *w)
+{
+	void *node;
+
+	pthread_mutex_lock(&c->lock);
+	node = tsearch(w, &c->windows, vfio_window_compare);
+	pthread_mutex_unlock(&c->lock);
+	return node;
+}
+
+int vfio_window_open(struct vfio_container *c, uint64_t iova, uint64_t size,
 		     int fd, uint64_t offset, bool readable, bool writeable,
 		     void **address)
 {
@@ -73,11 +103,12 @@ int vfio_window_open(struct vfio_device *dev, uint64_t iova, uint64_t size,
 
 	if (size > SIZE_MAX || offset > INT64_MAX)
 		return -EOVERFLOW;
-	if (dev->nr_windows >= dev->max_windows)
+	if (!vfio_window_count(c))
 		return -ENOSPC;
+	ret = -ENOMEM;
 	w = malloc(sizeof(*w));
 	if (!w)
-		return -ENOMEM;
+		goto uncount;
 
 	w->iova = iova;
 	w->length = vfio_window_length(fd, size);
@@ -86,9 +117,8 @@ int vfio_window_open(struct vfio_device *dev, uint64_t iova, uint64_t size,
 	if (w->address == MAP_FAILED)
 		goto free;
 	ret = -ENOMEM;
-	if (!tsearch(w, &dev->windows, vfio_window_compare))
+	if (!vfio_window_insert(c, w))
 		goto unmap;
-	dev->nr_windows++;
 	*address = w->address;
 	return 0;
 
@@ -96,39 +126,44 @@ unmap:
 	munmap(w->address, w->length);
 free:
 	free(w);
+uncount:
+	vfio_window_uncount(c);
 	return ret;
 }
 
-void vfio_window_settle(struct vfio_device *dev, uint64_t iova)
+void vfio_window_settle(struct vfio_container *c, uint64_t iova)
 {
-	if (!dev->keep_windows)
-		vfio_window_close(dev, iova);
+	if (!c->keep_windows)
+		vfio_window_close(c, iova);
 }
 
-void vfio_window_close(struct vfio_device *dev, uint64_t iova)
+void vfio_window_close(struct vfio_container *c, uint64_t iova)
 {
 	struct vfio_window key = { .iova = iova };
-	struct vfio_window **found, *w;
+	struct vfio_window **found, *w = NULL;
 
-	found = tfind(&key, &dev->windows, vfio_window_compare);
-	if (!found)
-		return;
-	w = *found;
-	tdelete(&key, &dev->windows, vfio_window_compare);
-	dev->nr_windows--;
-	munmap(w->address, w->length);
+	pthread_mutex_lock(&c->lock);
+	found = tfind(&key, &c->windows, vfio_window_compare);
+	if (found) {
+		w = *found;
+		tdelete(&key, &c->windows, vfio_window_compare);
+		c->nr_windows--;
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (w)
+		munmap(w->address, w->length);
 	free(w);
 }
 
-void vfio_window_forget_all(struct vfio_device *dev)
+void vfio_window_forget_all(struct vfio_container *c)
 {
-	while (dev->windows) {
-		struct vfio_window *w = *(struct vfio_window **)dev->windows;
+	while (c->windows) {
+		struct vfio_window *w = *(struct vfio_window **)c->windows;
 
-		tdelete(w, &dev->windows, vfio_window_compare);
+		tdelete(w, &c->windows, vfio_window_compare);
 		free(w);
 	}
-	dev->nr_windows = 0;
+	c->nr_windows = 0;
 }
 
 uint32_t vfio_window_limit(void)

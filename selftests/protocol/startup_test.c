@@ -274,7 +274,7 @@ TEST_F(startup, no_permission_says_for_what_and_as_whom)
 	EXPECT_TRUE(said(&self->peer, "no permission to open /dev/vfio/vfio",
 			 whom, "chown"));
 	EXPECT_EQ(EXIT_DEVICE, run(&self->peer, "--iommu=iommufd", NULL));
-	EXPECT_TRUE(said(&self->peer, "no permission to open /dev/vfio/devices",
+	EXPECT_TRUE(said(&self->peer, "no permission to open /dev/iommu",
 			 whom, "chown"));
 	EXPECT_TRUE(is_clean(&self->peer));
 }
