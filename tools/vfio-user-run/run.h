@@ -212,10 +212,17 @@ void run_file_put(struct run_file *file);
  */
 struct run_space;
 
-/** run_space_new() - an empty one with no device; NULL if out of memory */
+/**
+ * run_space_new() - an empty one with no device
+ *
+ * Return: the space, with one reference, or NULL if out of memory.
+ */
 struct run_space *run_space_new(void);
 
-/** run_space_free() - unmap all, everywhere; no device is in it any more */
+/**
+ * run_space_free() - give a reference back; the last one frees the space
+ * @space: may be NULL. No device is in it when the last reference goes.
+ */
 void run_space_free(struct run_space *space);
 
 /**
@@ -223,7 +230,11 @@ void run_space_free(struct run_space *space);
  * @space: the space
  * @dev: connected, and in no other space
  *
- * Return: 0 or a negative errno, with nothing changed.
+ * Memory that was mapped while no device was there is looked at only now.
+ *
+ * Return: 0 or a negative errno, with nothing changed: -EADDRINUSE when
+ * something is mapped that the device's IOMMU can't map, by address or by
+ * alignment; or what run_space_map() returns.
  */
 int run_space_add(struct run_space *space, struct run_device *dev);
 
@@ -238,9 +249,14 @@ void run_space_remove(struct run_space *space, struct run_device *dev);
  * @size: in bytes
  * @flags: VFIO_USER_DMA_MAP_READ, _WRITE
  *
- * Return: 0; -EEXIST: it overlaps a map; -EOPNOTSUPP: no fd can be had for the
- * memory, which stderr says; -EFAULT: there is no memory; or what a device's
- * server says. All devices have it, or none.
+ * Without a device in the space it is only remembered, and nothing is known of
+ * the memory yet, as in the kernel.
+ *
+ * Return: 0; -EINVAL: not aligned to the least page size, or outside the
+ * ranges of run_space_info(); -EOVERFLOW: it wraps around; -EEXIST: it overlaps
+ * a map; -ENOSPC: there are as many as a server takes; -EOPNOTSUPP: no fd can
+ * be had for the memory, which stderr says; -EFAULT: there is no memory; or
+ * what a device's server says. All devices have it, or none.
  */
 int run_space_map(struct run_space *space, uint64_t iova, void *vaddr,
 		  uint64_t size, uint32_t flags);
@@ -256,7 +272,8 @@ int run_space_map_file(struct run_space *space, uint64_t iova, int fd,
  * @last: of the last byte
  * @cut: what to do with a map that lies in the range only in part: a negative
  *       errno with which nothing is unmapped; 0: leave that map; 1: unmap it if
- *       it begins in the range, but if one lies across @first, unmap nothing
+ *       it begins in the range, but if one lies across @first, unmap nothing;
+ *       2: unmap those before it, then fail with -ENOENT, as iommufd does
  * @unmapped: set to the bytes that were unmapped
  *
  * Return: 0 or a negative errno.
@@ -268,7 +285,8 @@ int run_space_unmap(struct run_space *space, uint64_t first, uint64_t last,
  * struct run_iommu_info - what all devices of a space can do
  * @pgsizes: page sizes, or'ed together, in bytes
  * @max_maps: most maps at one time
- * @nr_maps: maps at this time
+ * @nr_maps: maps at this time, as a server counts them: memory that consists
+ *           of several files counts as often
  * @nr_ranges: entries of @ranges
  * @ranges: I/O virtual addresses that can be mapped, both ends included
  */
@@ -288,13 +306,17 @@ void run_space_info(struct run_space *space, struct run_iommu_info *info);
 
 /* memory.c */
 
+struct run_memory_file;
+
 /**
  * struct run_segment - a piece of the program's memory, as a file has it
- * @fd: the file, owned by whoever has this
+ * @file: keeps @fd open: a reference, for run_segments_free()
+ * @fd: the file, shared with others: not to be closed
  * @offset: in the file, in bytes
  * @size: in bytes
  */
 struct run_segment {
+	struct run_memory_file *file;
 	int fd;
 	uint64_t offset;
 	uint64_t size;
@@ -317,8 +339,34 @@ struct run_segment {
 int run_memory_resolve(void *vaddr, size_t size, bool writeable,
 		       struct run_segment **segments, unsigned int *nr);
 
-/** run_segments_free() - close their fds and free them */
+/**
+ * run_memory_resolve_file() - the same for a file that the program names
+ * @fd: the file; stays the caller's
+ * @offset: in the file, in bytes
+ * @size: in bytes
+ * @segments: set to an array of one, for run_segments_free()
+ *
+ * Return: 0, -EBADF, or another negative errno.
+ */
+int run_memory_resolve_file(int fd, uint64_t offset, uint64_t size,
+			    struct run_segment **segments);
+
+/** run_segments_free() - nobody needs them any more */
 void run_segments_free(struct run_segment *segments, unsigned int nr);
+
+/**
+ * run_memory_mmap_shared() - mmap(2) with MAP_SHARED | MAP_ANONYMOUS
+ * @addr: as for mmap(2), as all that follows
+ * @len: in bytes
+ * @prot: PROT_*
+ * @flags: MAP_*; MAP_HUGETLB with a page size is understood
+ *
+ * The memory is a file's, which is remembered: neither run_memory_mapped() nor
+ * run_memory_unmapped() is to be called.
+ *
+ * Return: as mmap(2), errno included.
+ */
+void *run_memory_mmap_shared(void *addr, size_t len, int prot, int flags);
 
 /**
  * run_memory_mapped() - the program has mapped a file, or a device's region
@@ -328,11 +376,25 @@ void run_segments_free(struct run_segment *segments, unsigned int nr);
  * @offset: in the file, in bytes
  *
  * So that the file is known when the memory is mapped for DMA, even if the
- * program has closed it by then.
+ * program has closed it by then. What was known of the range before is
+ * forgotten.
  */
 void run_memory_mapped(void *addr, size_t len, int fd, off_t offset);
 
-/** run_memory_unmapped() - the range is the program's no more, or another's */
+/**
+ * run_memory_munmap() - munmap(2), with run_memory_unmapped() in one
+ * @addr: as for munmap(2)
+ * @len: in bytes
+ *
+ * Return: as munmap(2), errno included.
+ */
+int run_memory_munmap(void *addr, size_t len);
+
+/**
+ * run_memory_unmapped() - another mapping has taken the place of what was there
+ * @addr: where
+ * @len: in bytes
+ */
 void run_memory_unmapped(void *addr, size_t len);
 
 /** run_memory_moved() - mremap(2) has moved or resized a mapping */
@@ -379,9 +441,27 @@ int run_container_ioctl(struct run_file *file, unsigned long request,
  * @file: an iommufd
  * @id: as the program has it
  *
- * Return: the space, which lives as long as the iommufd and the IOAS; or NULL.
+ * Return: the space, with a reference, for run_space_free(); or NULL.
  */
 struct run_space *run_iommufd_find_ioas(struct run_file *file, uint32_t id);
+
+/**
+ * run_iommufd_attach() - VFIO_DEVICE_ATTACH_IOMMUFD_PT
+ * @file: an iommufd
+ * @id: from run_iommufd_add_device()
+ * @pt_id: of an IOAS, or of a page table that an earlier attachment gave; set
+ *         to the page table's number
+ *
+ * Adds the device to the IOAS's space, which is then in use. A device that is
+ * attached already is moved.
+ *
+ * Return: 0; -ENOENT: there is no such object; -EINVAL: it is of another kind;
+ * or what run_space_add() returns. On error the device stays where it was.
+ */
+int run_iommufd_attach(struct run_file *file, uint32_t id, uint32_t *pt_id);
+
+/** run_iommufd_detach() - of a device that need not be attached */
+void run_iommufd_detach(struct run_file *file, uint32_t id);
 
 /**
  * run_iommufd_add_device() - a device is bound to an iommufd
@@ -394,7 +474,7 @@ struct run_space *run_iommufd_find_ioas(struct run_file *file, uint32_t id);
 int run_iommufd_add_device(struct run_file *file, struct run_device *dev,
 			   uint32_t *id);
 
-/** run_iommufd_remove_device() - it isn't any more; it is in no space */
+/** run_iommufd_remove_device() - it isn't any more; it is detached, too */
 void run_iommufd_remove_device(struct run_file *file, uint32_t id);
 
 /**
@@ -408,11 +488,12 @@ int run_iommufd_compat_create(struct run_file *file);
 /**
  * run_iommufd_compat() - the address space that the container's ioctls are for
  * @file: an iommufd
+ * @id: set to the IOAS's number, for run_iommufd_attach(); may be NULL
  *
  * Return: the space, as run_iommufd_find_ioas(); NULL: there is none, which
  * the kernel says as ENODEV.
  */
-struct run_space *run_iommufd_compat(struct run_file *file);
+struct run_space *run_iommufd_compat(struct run_file *file, uint32_t *id);
 
 /* user.c: the program's memory, named by an ioctl */
 
