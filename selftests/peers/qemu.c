@@ -3,15 +3,17 @@
  * QEMU runs in the file tree that LAB_QEMU_ROOT names (selftests/lab/fetch-root
  * makes it), in namespaces of its own for mounts and for the network, as a user
  * without rights, without capabilities, and with next to no memory that it may
- * lock. In its /tmp is its directory, in its /run is the daemon's, with the
- * socket; its /dev is empty.
+ * lock. In its /tmp is its directory, in its /run are those of the daemons, with
+ * their sockets, and what it boots; its /dev is empty.
  *
  * Its patience is set to a minute: it gives up on a server that is silent for
  * five seconds, and on a busy host that emulates the emulator, pinning all of
  * the machine's memory can take longer.
  *
  * Its logs are files, which are there to be read whatever becomes of it: what
- * the machine sends to its serial port, what the firmware says, and stderr.
+ * the machine sends to its serial port, what the firmware says, and stderr. What
+ * the machine gets from its serial port comes from a FIFO, of which both ends
+ * are kept open so that it never ends.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +21,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +40,12 @@
 #define QEMU_PROGRAM	"/usr/bin/qemu-system-x86_64"
 #define QEMU_MEMLOCK	(64ul << 10)
 
-/* What is done in seconds, on a busy host that emulates the emulator. */
+/*
+ * What is done in seconds, on a busy host that emulates the emulator; and what
+ * takes a minute or more, when Linux is to boot.
+ */
 #define QEMU_LIMIT_MS	120000
+#define QEMU_LINUX_MS	480000
 #define QEMU_END_MS	20000
 #define QEMU_POLL_MS	20
 
@@ -46,6 +53,11 @@
 #define QEMU_SHOW	12000
 
 static const char *const logs[] = { "stderr", "serial", "firmware" };
+
+/* What else is in its directory. */
+static const char *const others[] = { "input", "qmp" };
+
+#define QEMU_MAX_ARGS	64
 
 static void nap(void)
 {
@@ -69,22 +81,61 @@ const char *qemu_missing(void)
 	return reason;
 }
 
+/* Where @where is in QEMU's file tree. */
+static void tree_path(const char *where, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s%s", getenv("LAB_QEMU_ROOT"), where);
+}
+
 static int bind_at(const char *dir, const char *where)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s%s", getenv("LAB_QEMU_ROOT"), where);
+	tree_path(where, path);
 	return mount(dir, path, NULL, MS_BIND, NULL) ? -errno : 0;
 }
 
-static int confine(const struct qemu *q, const struct hw_daemon *d)
+static int bind_new(const char *dir, const char *where)
+{
+	char path[PATH_MAX];
+
+	tree_path(where, path);
+	return mkdir(path, 0755) ? -errno : bind_at(dir, where);
+}
+
+/* /run, with a directory for each daemon and one for the Linux to boot. */
+static int make_run(const struct qemu_machine *m)
+{
+	char path[PATH_MAX], where[32];
+	unsigned int i;
+	int ret = 0;
+
+	tree_path("/run", path);
+	if (mount("run", path, "tmpfs", 0, "mode=755"))
+		return -errno;
+	for (i = 0; i < QEMU_DEVICES && m->daemons[i] && !ret; i++) {
+		snprintf(where, sizeof(where), "/run/dev%u", i);
+		ret = bind_new(m->daemons[i]->dir, where);
+	}
+	if (m->linux_dir && !ret)
+		ret = bind_new(m->linux_dir, "/run/linux");
+	return ret;
+}
+
+static int confine(const struct qemu *q, const struct qemu_machine *m)
 {
 	const struct rlimit memlock = { QEMU_MEMLOCK, QEMU_MEMLOCK };
+	int ret;
 
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    bind_at(q->dir, "/tmp") || bind_at(d->dir, "/run") ||
-	    chroot(getenv("LAB_QEMU_ROOT")) || chdir("/") ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -errno;
+	ret = bind_at(q->dir, "/tmp");
+	if (!ret)
+		ret = make_run(m);
+	if (ret)
+		return ret;
+	if (chroot(getenv("LAB_QEMU_ROOT")) || chdir("/") ||
 	    setrlimit(RLIMIT_MEMLOCK, &memlock) || setgroups(0, NULL) ||
 	    setresgid(HW_CLIENT_UID, HW_CLIENT_UID, HW_CLIENT_UID) ||
 	    setresuid(HW_CLIENT_UID, HW_CLIENT_UID, HW_CLIENT_UID) ||
@@ -94,25 +145,94 @@ static int confine(const struct qemu *q, const struct hw_daemon *d)
 	return 0;
 }
 
-static void run(void)
+struct args {
+	char *argv[QEMU_MAX_ARGS + 1];
+	unsigned int n;
+};
+
+/* One more argument, a copy, for as long as this child lives. */
+static void __attribute__((format(printf, 2, 3)))
+add(struct args *args, const char *format, ...)
 {
-	static char *const argv[] = {
+	va_list ap;
+
+	va_start(ap, format);
+	if (args->n == QEMU_MAX_ARGS ||
+	    vasprintf(&args->argv[args->n++], format, ap) < 0)
+		_exit(127);
+	va_end(ap);
+}
+
+/* A device on a root port of its own. */
+static void add_device(struct args *args, unsigned int i)
+{
+	add(args, "-device");
+	add(args, "pcie-root-port,id=rp%u,chassis=%u", i, i + 1);
+	add(args, "-device");
+	add(args, "{\"driver\":\"vfio-user-pci\",\"id\":\"dev%u\",\"bus\":\"rp%u\",\"bootindex\":%u,\"x-msg-timeout\":60000,\"socket\":{\"type\":\"unix\",\"path\":\"/run/dev%u/socket\"}}",
+	    i, i, i + 1, i);
+}
+
+/*
+ * Time passes in leaps: the kernel is told to trust its timer and its clock.
+ * The disk's driver is told to be patient.
+ */
+static void add_linux(struct args *args)
+{
+	add(args, "-kernel");
+	add(args, "/run/linux/vmlinux");
+	add(args, "-initrd");
+	add(args, "/run/linux/initrd");
+	add(args, "-append");
+	add(args, "console=ttyS0 panic=-1 no_timer_check tsc=reliable nvme_core.io_timeout=240 nvme_core.admin_timeout=240");
+	add(args, "-no-reboot");
+}
+
+static void run(const struct qemu_machine *m)
+{
+	static const char *const common[] = {
 		QEMU_PROGRAM, "-nodefaults", "-no-user-config",
 		"-display", "none", "-accel", "tcg",
 		"-machine", "q35,memory-backend=m,sata=off,smbus=off,i8042=off",
-		"-object", "memory-backend-memfd,id=m,size=32M,share=on",
-		"-chardev", "file,id=serial,path=/tmp/serial",
+		"-chardev",
+		"file,id=serial,path=/tmp/serial,input-path=/tmp/input",
 		"-serial", "chardev:serial",
 		"-chardev", "file,id=firmware,path=/tmp/firmware",
 		"-device", "isa-debugcon,iobase=0x402,chardev=firmware",
 		"-qmp", "unix:/tmp/qmp,server=on,wait=off",
-		"-device", "pcie-root-port,id=rp0,chassis=1",
-		"-device", "{\"driver\":\"vfio-user-pci\",\"id\":\"dev0\",\"bus\":\"rp0\",\"bootindex\":1,\"x-msg-timeout\":60000,\"socket\":{\"type\":\"unix\",\"path\":\"/run/socket\"}}",
-		NULL
 	};
+	struct args args = {};
+	unsigned int i;
 
-	execv(QEMU_PROGRAM, argv);
+	for (i = 0; i < ARRAY_SIZE(common); i++)
+		add(&args, "%s", common[i]);
+	add(&args, "-object");
+	add(&args, "memory-backend-memfd,id=m,size=%s,share=on",
+	    m->linux_dir ? "64M" : "32M");
+	for (i = 0; i < QEMU_DEVICES && m->daemons[i]; i++)
+		add_device(&args, i);
+	if (m->linux_dir)
+		add_linux(&args);
+	execv(QEMU_PROGRAM, args.argv);
 	perror(QEMU_PROGRAM);
+}
+
+/* The directory, with the way in to the serial port. */
+static int make_dir(struct qemu *q)
+{
+	char path[64];
+
+	if (!mkdtemp(q->dir)) {
+		q->dir[0] = '\0';
+		return -errno;
+	}
+	snprintf(path, sizeof(path), "%s/input", q->dir);
+	if (mkfifo(path, 0600) ||
+	    chown(path, HW_CLIENT_UID, HW_CLIENT_UID) ||
+	    chown(q->dir, HW_CLIENT_UID, HW_CLIENT_UID))
+		return -errno;
+	q->input = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	return q->input < 0 ? -errno : 0;
 }
 
 static int open_stderr(const struct qemu *q)
@@ -125,17 +245,19 @@ static int open_stderr(const struct qemu *q)
 	return fd < 0 ? -errno : fd;
 }
 
-int qemu_start(struct qemu *q, const struct hw_daemon *d)
+int qemu_start_machine(struct qemu *q, const struct qemu_machine *m)
 {
 	int fd, ret;
 
-	*q = (struct qemu){ .qmp = -1, .dir = "/tmp/qemu.XXXXXX" };
-	if (!mkdtemp(q->dir)) {
-		q->dir[0] = '\0';
-		return -errno;
-	}
-	if (chown(q->dir, HW_CLIENT_UID, HW_CLIENT_UID))
-		return -errno;
+	*q = (struct qemu){
+		.qmp = -1,
+		.input = -1,
+		.limit_ms = m->linux_dir ? QEMU_LINUX_MS : QEMU_LIMIT_MS,
+		.dir = "/tmp/qemu.XXXXXX",
+	};
+	ret = make_dir(q);
+	if (ret)
+		return ret;
 	fd = open_stderr(q);
 	if (fd < 0)
 		return fd;
@@ -143,11 +265,11 @@ int qemu_start(struct qemu *q, const struct hw_daemon *d)
 	if (!q->pid) {
 		dup2(fd, STDOUT_FILENO);
 		dup2(fd, STDERR_FILENO);
-		ret = confine(q, d);
+		ret = confine(q, m);
 		if (ret)
 			fprintf(stderr, "confine: %s\n", strerror(-ret));
 		else
-			run();
+			run(m);
 		_exit(127);
 	}
 	close(fd);
@@ -156,6 +278,44 @@ int qemu_start(struct qemu *q, const struct hw_daemon *d)
 		return -errno;
 	}
 	return 0;
+}
+
+int qemu_start(struct qemu *q, const struct hw_daemon *d)
+{
+	const struct qemu_machine machine = { .daemons = { d } };
+
+	return qemu_start_machine(q, &machine);
+}
+
+/* Does /proc/PID/NAME have a line with @text? */
+static bool proc_has(pid_t pid, const char *name, const char *text)
+{
+	char path[64], line[256];
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+	file = fopen(path, "re");
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = strstr(line, text);
+	if (file)
+		fclose(file);
+	if (!found)
+		fprintf(stderr, "%s: no \"%s\"\n", path, text);
+	return found;
+}
+
+bool qemu_confined(const struct qemu *q)
+{
+	char path[64];
+
+	if (!proc_has(q->pid, "status", "CapPrm:\t0000000000000000") ||
+	    !proc_has(q->pid, "status", "CapEff:\t0000000000000000") ||
+	    !proc_has(q->pid, "status", "Uid:\t65533\t65533\t65533") ||
+	    !proc_has(q->pid, "limits", "Max locked memory         65536 "))
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/root/dev/vfio", q->pid);
+	return access(path, F_OK) && errno == ENOENT;
 }
 
 bool qemu_alive(struct qemu *q)
@@ -220,7 +380,7 @@ int qemu_wait_for(struct qemu *q, const char *log, const char *text,
 {
 	int ms;
 
-	for (ms = QEMU_LIMIT_MS; ms > 0; ms -= QEMU_POLL_MS) {
+	for (ms = q->limit_ms; ms > 0; ms -= QEMU_POLL_MS) {
 		if (qemu_said(q, log, text) >= count)
 			return 0;
 		if (qemu_said(q, "serial", SECTOR_FAILED))
@@ -235,6 +395,15 @@ int qemu_wait_for(struct qemu *q, const char *log, const char *text,
 int qemu_wait(struct qemu *q, unsigned int count)
 {
 	return qemu_wait_for(q, "serial", SECTOR_WRITTEN, count);
+}
+
+int qemu_say(struct qemu *q, const char *text)
+{
+	ssize_t n = write(q->input, text, strlen(text));
+
+	if (n < 0)
+		return -errno;
+	return n == strlen(text) ? 0 : -EAGAIN;
 }
 
 /*
@@ -389,13 +558,10 @@ int qemu_wait_deleted(struct qemu *q, unsigned int count)
  * The end
  */
 
-int qemu_end(struct qemu *q, int signal)
+int qemu_wait_end(struct qemu *q)
 {
 	int ms;
 
-	if (!qemu_alive(q))
-		return 0;
-	kill(q->pid, signal);
 	for (ms = QEMU_END_MS; ms > 0; ms -= QEMU_POLL_MS) {
 		if (!qemu_alive(q))
 			return 0;
@@ -405,6 +571,14 @@ int qemu_end(struct qemu *q, int signal)
 	waitpid(q->pid, &q->status, 0);
 	q->pid = 0;
 	return -ETIMEDOUT;
+}
+
+int qemu_end(struct qemu *q, int signal)
+{
+	if (!qemu_alive(q))
+		return 0;
+	kill(q->pid, signal);
+	return qemu_wait_end(q);
 }
 
 static void show_log(const struct qemu *q, const char *log)
@@ -427,14 +601,17 @@ void qemu_cleanup(struct qemu *q, bool show)
 		return;
 	qemu_end(q, SIGKILL);
 	close_fd(&q->qmp);
+	close_fd(&q->input);
 	for (i = 0; i < ARRAY_SIZE(logs); i++) {
 		if (show)
 			show_log(q, logs[i]);
 		snprintf(path, sizeof(path), "%s/%s", q->dir, logs[i]);
 		unlink(path);
 	}
-	snprintf(path, sizeof(path), "%s/qmp", q->dir);
-	unlink(path);
+	for (i = 0; i < ARRAY_SIZE(others); i++) {
+		snprintf(path, sizeof(path), "%s/%s", q->dir, others[i]);
+		unlink(path);
+	}
 	rmdir(q->dir);
 	q->dir[0] = '\0';
 }

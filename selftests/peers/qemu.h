@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * QEMU as a client of the daemon: unprivileged, in a file tree of its own with
- * no device in it, with a machine that boots from the device on the socket.
+ * no device in it, with a machine that has the devices on the sockets, and boots
+ * from the first or boots a Linux that is given to it.
  */
 #ifndef QEMU_H
 #define QEMU_H
@@ -12,11 +13,29 @@
 #include <sys/types.h>
 #include "selftests/hw/hw.h"
 
+/* Devices that a machine may have. */
+#define QEMU_DEVICES	2
+
 /**
- * struct qemu - a machine
+ * struct qemu_machine - what a machine is made of
+ * @daemons: of its devices; those behind the first NULL are ignored. Device i
+ *           is "devI" on the root port "rpI", from the socket
+ *           /run/devI/socket in QEMU's file tree
+ * @linux_dir: directory with vmlinux and initrd, NULL to boot the first device.
+ *             Each user can read it. The machine ends instead of starting again
+ */
+struct qemu_machine {
+	const struct hw_daemon *daemons[QEMU_DEVICES];
+	const char *linux_dir;
+};
+
+/**
+ * struct qemu - a running machine
  * @pid: QEMU's, 0 when there is none
  * @status: as waitpid(2) has it, once QEMU has ended
  * @qmp: connection to the monitor, -1 when there is none
+ * @input: into the serial port, -1 when there is none
+ * @limit_ms: how long qemu_wait() and its like wait
  * @deleted: DEVICE_DELETED events that have come
  * @dir: directory with the logs and the monitor, also when QEMU has ended;
  *       empty when there is none
@@ -25,6 +44,8 @@ struct qemu {
 	pid_t pid;
 	int status;
 	int qmp;
+	int input;
+	int limit_ms;
 	unsigned int deleted;
 	char dir[32];
 };
@@ -37,17 +58,36 @@ struct qemu {
 const char *qemu_missing(void);
 
 /**
- * qemu_start() - start QEMU on the socket of a daemon
+ * qemu_start_machine() - start QEMU
  * @q: all zeroes, or used before and cleaned up
- * @d: the daemon
+ * @m: the machine, which is not used any more when this returns
  *
- * The machine has 32 MiB in a memfd, a serial port, no network, and the
- * device, "dev0", on a root port, "rp0". QEMU ends with the calling process.
+ * The machine has memory in a memfd, 32 MiB or what its Linux needs, a serial
+ * port, no network but what is among its devices. QEMU ends with the calling
+ * process.
  *
  * Return: 0 or a negative errno. That QEMU runs doesn't mean that it has made
  * its machine: see qemu_connect() and qemu_wait().
  */
+int qemu_start_machine(struct qemu *q, const struct qemu_machine *m);
+
+/**
+ * qemu_start() - start QEMU on the socket of a daemon
+ * @q: all zeroes, or used before and cleaned up
+ * @d: the daemon of the only device
+ *
+ * Return: as qemu_start_machine().
+ */
 int qemu_start(struct qemu *q, const struct hw_daemon *d);
+
+/**
+ * qemu_confined() - is QEMU as unable as it is meant to be?
+ * @q: a running machine, past its start
+ *
+ * Return: true when it is a user without rights and capabilities, that may lock
+ * 64 KiB and has no /dev/vfio. What it has instead goes to stderr.
+ */
+bool qemu_confined(const struct qemu *q);
 
 /**
  * qemu_connect() - connect to the monitor
@@ -141,6 +181,15 @@ int qemu_wait(struct qemu *q, unsigned int count);
  */
 unsigned int qemu_said(const struct qemu *q, const char *log, const char *text);
 
+/**
+ * qemu_say() - send a text to the machine's serial port
+ * @q: a machine
+ * @text: shorter than a pipe is long
+ *
+ * Return: 0 or a negative errno.
+ */
+int qemu_say(struct qemu *q, const char *text);
+
 /** qemu_alive() - is it there? */
 bool qemu_alive(struct qemu *q);
 
@@ -152,6 +201,14 @@ bool qemu_alive(struct qemu *q);
  * Return: 0 or -ETIMEDOUT, and it is dead then, too.
  */
 int qemu_end(struct qemu *q, int signal);
+
+/**
+ * qemu_wait_end() - wait until QEMU ends by itself
+ * @q: a machine, or none
+ *
+ * Return: 0 or -ETIMEDOUT, and it is dead then, too.
+ */
+int qemu_wait_end(struct qemu *q);
 
 /**
  * qemu_cleanup() - end QEMU if need be, and remove its logs

@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include "daemon.h"
 #include "qemu.h"
 #include "kselftest_harness.h"
 #include "sector.h"
@@ -34,11 +35,9 @@
 /* Seconds for one test: TIMES boots on a busy host, and some. */
 #define LIMIT		400
 
-/* Until a daemon is done with a client that is gone. */
-#define REST_MS		20000
-
-/* Clients that come while QEMU is served. */
+/* Clients that come while QEMU is served, and how long they wait. */
 #define NR_RIVALS	8
+#define RIVAL_MS	20000
 
 /* What the firmware says of what it finds, and of what it doesn't. */
 #define FIRST_BAR	"bdf=01:00.0  bar 0, addr "
@@ -71,44 +70,6 @@ struct stage {
 	uint32_t seed;
 };
 
-static int start_daemon(struct hw_daemon *d, const char *env,
-			enum vfio_iommu_kind iommu, bool no_mmap)
-{
-	const struct hw_daemon_opts opts = {
-		.bdf = getenv(env),
-		.iommu = iommu,
-		.no_mmap = no_mmap,
-		.verbose = true,
-	};
-
-	return hw_daemon_start(d, &opts);
-}
-
-static void nap_ms(unsigned int ms)
-{
-	const struct timespec nap = {
-		.tv_sec = ms / 1000,
-		.tv_nsec = ms % 1000 * 1000000,
-	};
-
-	nanosleep(&nap, NULL);
-}
-
-/* Wait until the daemon serves nobody. */
-static int rest(const struct hw_daemon *d)
-{
-	int64_t pid;
-	int ms;
-
-	for (ms = REST_MS; ms > 0; ms -= 10) {
-		pid = hw_monitor(d, "session.pid");
-		if (pid < 0)
-			return pid == -ENOENT ? 0 : pid;
-		nap_ms(10);
-	}
-	return -ETIMEDOUT;
-}
-
 /* Read or write one block of the disk, with our own client. */
 static int disk_block(const struct hw_daemon *d, bool write, uint32_t block,
 		      void *data)
@@ -118,7 +79,7 @@ static int disk_block(const struct hw_daemon *d, bool write, uint32_t block,
 	struct nvme n;
 	int ret;
 
-	ret = rest(d);
+	ret = daemon_rest(d);
 	if (!ret)
 		ret = access_socket_open(d->socket, NULL, &a);
 	if (ret)
@@ -139,7 +100,7 @@ shut:
 	nvme_close(&n);
 close:
 	access_close(a);
-	return ret ? ret : rest(d);
+	return ret ? ret : daemon_rest(d);
 }
 
 /* The assembled sector is beside this program. */
@@ -197,24 +158,9 @@ static bool written(const struct stage *s, uint32_t count)
 	return true;
 }
 
-static void show_daemon(const struct hw_daemon *d)
-{
-	char path[64], line[512];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/log", d->dir);
-	file = fopen(path, "re");
-	if (!file)
-		return;
-	fprintf(stderr, "---- the daemon's log:\n");
-	while (fgets(line, sizeof(line), file))
-		fputs(line, stderr);
-	fclose(file);
-}
-
 static int stage_open(struct stage *s, enum vfio_iommu_kind iommu, bool no_mmap)
 {
-	int ret = start_daemon(&s->daemon, "LAB_NVME", iommu, no_mmap);
+	int ret = daemon_start(&s->daemon, "LAB_NVME", iommu, no_mmap);
 
 	/* Each test is a process: that makes the block its own. */
 	s->block = FIRST_BLOCK + getpid() % NR_BLOCKS;
@@ -225,8 +171,8 @@ static int stage_open(struct stage *s, enum vfio_iommu_kind iommu, bool no_mmap)
 static int stage_close(struct stage *s, bool failed)
 {
 	qemu_cleanup(&s->qemu, failed);
-	if (failed && s->daemon.dir[0])
-		show_daemon(&s->daemon);
+	if (failed)
+		daemon_show(&s->daemon);
 	return hw_daemon_stop(&s->daemon);
 }
 
@@ -283,51 +229,20 @@ FIXTURE_TEARDOWN(qemu)
 	EXPECT_EQ(0, stage_close(&self->stage, !__test_passed(_metadata)));
 }
 
-/* Does /proc/PID/NAME have a line with @text? */
-static bool proc_has(pid_t pid, const char *name, const char *text)
-{
-	char path[64], line[256];
-	bool found = false;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
-	file = fopen(path, "re");
-	while (file && !found && fgets(line, sizeof(line), file))
-		found = strstr(line, text);
-	if (file)
-		fclose(file);
-	return found;
-}
-
 TEST_F_TIMEOUT(qemu, boots_from_the_disk, LIMIT)
 {
 	struct stage *s = &self->stage;
 	struct qemu *q = &s->qemu;
-	char path[64];
 
 	ASSERT_EQ(0, qemu_start(q, &s->daemon));
 	ASSERT_EQ(0, qemu_wait(q, 1));
 	EXPECT_EQ(1, qemu_said(q, "serial", SECTOR_RUNNING));
 
-	EXPECT_TRUE(proc_has(q->pid, "status", "CapPrm:\t0000000000000000"));
-	EXPECT_TRUE(proc_has(q->pid, "status", "CapEff:\t0000000000000000"));
-	EXPECT_TRUE(proc_has(q->pid, "status", "Uid:\t65533\t65533\t65533"));
-	EXPECT_TRUE(proc_has(q->pid, "limits",
-			     "Max locked memory         65536 "));
-	snprintf(path, sizeof(path), "/proc/%d/root/dev/vfio", q->pid);
-	EXPECT_EQ(-1, access(path, F_OK));
-	EXPECT_EQ(ENOENT, errno);
+	EXPECT_TRUE(qemu_confined(q));
 
 	EXPECT_EQ(0, qemu_end(q, SIGTERM));
 	EXPECT_TRUE(WIFEXITED(q->status));
 	EXPECT_TRUE(written(s, 1));
-}
-
-/* The way into the kernel that the daemon would choose. */
-static enum vfio_iommu_kind usual_way(const char *env)
-{
-	return hw_missing(env, VFIO_IOMMU_IOMMUFD) ? VFIO_IOMMU_TYPE1 :
-						     VFIO_IOMMU_IOMMUFD;
 }
 
 /*
@@ -343,7 +258,7 @@ FIXTURE_SETUP(again)
 {
 	const char *missing = qemu_missing();
 
-	self->iommu = usual_way("LAB_NVME");
+	self->iommu = daemon_way("LAB_NVME");
 	if (!missing)
 		missing = hw_missing("LAB_NVME", self->iommu);
 	if (missing)
@@ -366,7 +281,7 @@ TEST_F_TIMEOUT(again, killed_and_started, LIMIT)
 		ASSERT_EQ(0, qemu_wait(&s->qemu, 1));
 		ASSERT_EQ(0, qemu_end(&s->qemu, SIGKILL));
 		ASSERT_TRUE(WIFSIGNALED(s->qemu.status));
-		ASSERT_EQ(0, rest(&s->daemon));
+		ASSERT_EQ(0, daemon_rest(&s->daemon));
 		qemu_cleanup(&s->qemu, false);
 	}
 	EXPECT_TRUE(written(s, TIMES));
@@ -432,7 +347,7 @@ TEST_F_TIMEOUT(again, survives_the_daemon, LIMIT)
 	EXPECT_TRUE(WIFEXITED(q->status));
 	qemu_cleanup(q, false);
 
-	ASSERT_EQ(0, start_daemon(&s->daemon, "LAB_NVME", self->iommu,
+	ASSERT_EQ(0, daemon_start(&s->daemon, "LAB_NVME", self->iommu,
 				  false));
 	ASSERT_EQ(0, qemu_start(q, &s->daemon));
 	ASSERT_EQ(0, qemu_wait(q, 1));
@@ -442,7 +357,7 @@ TEST_F_TIMEOUT(again, survives_the_daemon, LIMIT)
 
 TEST_F_TIMEOUT(again, has_the_device_to_itself, LIMIT)
 {
-	const struct vfio_user_client_opts opts = { .timeout_ms = REST_MS };
+	const struct vfio_user_client_opts opts = { .timeout_ms = RIVAL_MS };
 	struct stage *s = &self->stage;
 	struct qemu *q = &s->qemu, rival = {};
 	pid_t rivals[NR_RIVALS];
@@ -491,13 +406,13 @@ FIXTURE(plug)
 FIXTURE_SETUP(plug)
 {
 	const char *missing = qemu_missing();
-	enum vfio_iommu_kind iommu = usual_way("LAB_EDU");
+	enum vfio_iommu_kind iommu = daemon_way("LAB_EDU");
 
 	if (!missing)
 		missing = hw_missing("LAB_EDU", iommu);
 	if (missing)
 		SKIP(return, "%s", missing);
-	ASSERT_EQ(0, start_daemon(&self->daemon, "LAB_EDU", iommu, false));
+	ASSERT_EQ(0, daemon_start(&self->daemon, "LAB_EDU", iommu, false));
 }
 
 FIXTURE_TEARDOWN(plug)
@@ -505,8 +420,8 @@ FIXTURE_TEARDOWN(plug)
 	bool failed = !__test_passed(_metadata);
 
 	qemu_cleanup(&self->qemu, failed);
-	if (failed && self->daemon.dir[0])
-		show_daemon(&self->daemon);
+	if (failed)
+		daemon_show(&self->daemon);
 	EXPECT_EQ(0, hw_daemon_stop(&self->daemon));
 }
 
@@ -544,7 +459,7 @@ static int plug(struct qemu *q)
 				      "driver", "vfio-user-pci", "id", "dev0",
 				      "bus", "rp0", "x-msg-timeout", 60000,
 				      "socket", "type", "unix", "path",
-				      "/run/socket"));
+				      "/run/dev0/socket"));
 }
 
 /* The device answers where the firmware has just put it, and no other does. */
@@ -573,7 +488,7 @@ TEST_F_TIMEOUT(plug, unplugged_and_plugged, LIMIT)
 	ASSERT_TRUE(answers(q, 0));
 	for (i = 1; i <= TIMES; i++) {
 		ASSERT_EQ(0, unplug(q, i));
-		ASSERT_EQ(0, rest(&self->daemon));
+		ASSERT_EQ(0, daemon_rest(&self->daemon));
 		ASSERT_EQ(0, plug(q));
 		ASSERT_EQ(0, qemu_command(q, "system_reset", NULL));
 		ASSERT_TRUE(answers(q, i));
