@@ -37,8 +37,10 @@ enum bridge_exit {
 /* How long a client may take to begin, or to read a reply, in seconds. */
 #define BRIDGE_CLIENT_TIMEOUT	10
 
-/* Doorbells that an operator can name. */
+/* Doorbells that an operator can name, for a device. */
 #define MAX_DOORBELLS		16
+/* Devices of one daemon; they must fit in a word, see space.c. */
+#define MAX_DEVICES		64
 
 /**
  * struct doorbell - a register that the kernel writes when an eventfd fires
@@ -64,35 +66,47 @@ enum on_disconnect {
 };
 
 /**
- * struct options - what the command line says
- * @device: as the operator named it
+ * struct device_options - what the command line says of one device
+ * @device: as the operator named it; NULL if it wasn't
  * @socket_path: where to listen, or NULL
  * @fd: socket to serve instead, or -1
+ * @nr_doorbells: entries of @doorbells in use
+ * @doorbells: offered with GET_REGION_IO_FDS
+ */
+struct device_options {
+	const char *device;
+	const char *socket_path;
+	int fd;
+	unsigned int nr_doorbells;
+	struct doorbell doorbells[MAX_DOORBELLS];
+};
+
+/**
+ * struct options - what the command line says
+ * @nr_devices: entries of @devices in use
+ * @devices: in the order in which they were given
  * @monitor_path: where to answer questions about ourselves, or NULL
  * @iommu: which way into the kernel
  * @mmap: clients may map regions
  * @mmap_asked: the operator has said so
  * @on_disconnect: what becomes of the device
  * @unsafe_noiommu: export a device that no IOMMU confines
- * @nr_doorbells: entries of @doorbells in use
- * @doorbells: offered with GET_REGION_IO_FDS
  * @shadow_max: how much memory that clients don't share is shadowed for a
  *              session, in bytes; 0: none, without --shadow-dma
+ * @check: only say what stands in the way
  * @verbose: log every message
  */
 struct options {
-	const char *device;
-	const char *socket_path;
-	int fd;
+	unsigned int nr_devices;
+	struct device_options devices[MAX_DEVICES];
 	const char *monitor_path;
 	enum vfio_iommu_kind iommu;
 	bool mmap;
 	bool mmap_asked;
 	enum on_disconnect on_disconnect;
 	bool unsafe_noiommu;
-	unsigned int nr_doorbells;
-	struct doorbell doorbells[MAX_DOORBELLS];
 	uint64_t shadow_max;
+	bool check;
 	bool verbose;
 };
 
@@ -188,9 +202,11 @@ struct peer_link {
 };
 
 struct bridge;
+struct daemon;
 struct relay;
 struct shadow;
 struct shadow_space;
+struct space;
 
 /**
  * struct session - one client, from its connection to its end
@@ -206,6 +222,7 @@ struct shadow_space;
  * @greeted: VERSION has succeeded
  * @closing: end the session after this message's reply
  * @ending: the thread receives no more
+ * @done: the thread has nothing left to do
  * @unsure: the kernel didn't unmap what it should have: what the device can
  *          reach, only closing it makes sure of
  * @dma: what is mapped
@@ -231,7 +248,8 @@ struct session {
 	bool greeted;
 	bool closing;
 	atomic_bool ending;
-	bool unsure;
+	atomic_bool done;
+	atomic_bool unsure;
 	struct dma_space dma;
 	struct irq_vectors irqs[VFIO_MAX_IRQS];
 	struct watch watch;
@@ -244,36 +262,97 @@ struct session {
 };
 
 /**
- * struct bridge - the daemon
+ * struct listener - a socket that clients connect to
+ * @fd: accepts them, -1 if there is none
+ * @path: that it was bound to, or NULL
+ * @dev: of the socket's file
+ * @ino: the same
+ */
+struct listener {
+	int fd;
+	const char *path;
+	dev_t dev;
+	ino_t ino;
+};
+
+/**
+ * struct space_member - a device's place in what its group shares (space.c)
+ * @in: it has one: a session has the device, or it is retained
+ * @uid: whose it is
+ * @pid: the same
+ * @session: that has the device; NULL while it is retained
+ * @maps: files that it has mapped, which show that it is the same client as the
+ *        others
+ */
+struct space_member {
+	bool in;
+	uid_t uid;
+	pid_t pid;
+	struct session *session;
+	uint32_t maps;
+};
+
+/**
+ * struct bridge - one device on its socket
+ * @daemon: what it belongs to
  * @opts: the command line
+ * @own: its part of that
+ * @index: which of the daemon's it is
  * @device: what it exports
- * @listen_fd: accepts clients, -1 if it was given a connected socket
- * @monitor_fd: accepts questions, -1 if not asked for
- * @signal_fd: SIGTERM and SIGINT
- * @done_fd: eventfd, signalled by a session's thread as the last thing
+ * @listener: accepts clients; none if it was given a connected socket
  * @session: the client that is served, or NULL
+ * @finished: it will serve nobody any more
  * @listen_after: accept nobody before this, CLOCK_MONOTONIC milliseconds
  * @hold_until: until then a client waits for @session, which ends, to be gone;
  *              0 if none does
  * @stats: counters
+ * @lock: protects @retained and @retained_uid
  * @retained: with --on-disconnect=retain, the device of the last session
  * @retained_uid: who may have it
  * @last_peer: the last client that had the device; pid 0 if none had
+ * @group: IOMMU group, -1 if it has none
+ * @space: what the group shares; NULL if no other device of ours is in it
+ * @member: its place there
  */
 struct bridge {
+	struct daemon *daemon;
 	const struct options *opts;
+	const struct device_options *own;
+	unsigned int index;
 	struct pci_name device;
-	int listen_fd;
-	int monitor_fd;
-	int signal_fd;
-	int done_fd;
+	struct listener listener;
 	struct session *session;
+	bool finished;
 	int64_t listen_after;
 	int64_t hold_until;
 	struct stats stats;
+	pthread_mutex_t lock;
 	struct vfio_device *retained;
 	uid_t retained_uid;
 	struct ucred last_peer;
+	int group;
+	struct space *space;
+	struct space_member member;
+};
+
+/**
+ * struct daemon - all of its devices, and what they have in common
+ * @opts: the command line
+ * @monitor: accepts questions, if asked for
+ * @monitor_after: accept none before this, CLOCK_MONOTONIC milliseconds
+ * @signal_fd: SIGTERM and SIGINT
+ * @done_fd: eventfd, signalled by a session's thread as the last thing
+ * @nr_bridges: entries of @bridges in use
+ * @bridges: a device each
+ */
+struct daemon {
+	const struct options *opts;
+	struct listener monitor;
+	int64_t monitor_after;
+	int signal_fd;
+	int done_fd;
+	unsigned int nr_bridges;
+	struct bridge bridges[MAX_DEVICES];
 };
 
 /* options.c */
@@ -293,22 +372,21 @@ int options_parse(struct options *opts, int argc, char **argv);
 
 /**
  * listen_open() - listen on a path
- * @path: of the socket. A socket that nobody listens on is replaced.
+ * @l: filled in: a non-blocking socket
+ * @path: of the socket; must stay. A socket that nobody listens on is replaced.
  * @why: one line about what is wrong
  * @len: of @why in bytes
  *
- * Return: a listening, non-blocking socket owned by the caller; -EADDRINUSE
- * if somebody listens there, -EEXIST if it isn't a socket, -ENAMETOOLONG, or
- * what socket(2), bind(2) and listen(2) say.
+ * Return: 0; -EADDRINUSE if somebody listens there, -EEXIST if it isn't a
+ * socket, -ENAMETOOLONG, or what socket(2), bind(2) and listen(2) say.
  */
-int listen_open(const char *path, char *why, size_t len);
+int listen_open(struct listener *l, const char *path, char *why, size_t len);
 
 /**
  * listen_close() - stop listening, and remove the path if it is still ours
- * @fd: from listen_open()
- * @path: the same
+ * @l: from listen_open(), or with an fd of another origin and no path
  */
-void listen_close(int *fd, const char *path);
+void listen_close(struct listener *l);
 
 /* join.c */
 
@@ -372,13 +450,16 @@ bool session_is_ending(struct session *s);
 void session_interrupt(struct session *s);
 
 /**
- * session_end() - end the session and wait until all of it is gone
- * @b: the bridge; has no session afterwards
- *
- * Safe whether the client is still there or not. Called by the main thread. A
- * session that doesn't end, because the kernel doesn't return, ends the daemon.
+ * session_stop() - hang up on the client; the session ends soon
+ * @s: a session; its client may be gone already. Any thread may call this.
  */
-void session_end(struct bridge *b);
+void session_stop(struct session *s);
+
+/**
+ * session_reap() - free a session whose thread has said that it is done
+ * @b: the bridge; has no session afterwards. Called by the main thread.
+ */
+void session_reap(struct bridge *b);
 
 /** session_command_name() - of a command number, for people; never NULL */
 const char *session_command_name(unsigned int number);
@@ -454,7 +535,7 @@ void device_release(struct session *s);
 
 /**
  * device_check() - can the device be exported? Says on stderr if not.
- * @b: the bridge
+ * @b: the bridge; its group is set
  *
  * Opens and closes it, which makes the kernel reset it.
  *
@@ -462,8 +543,89 @@ void device_release(struct session *s);
  */
 int device_check(struct bridge *b);
 
-/** device_drop_retained() - close a retained device; the daemon ends */
+/** device_drop_retained() - close a retained device, if there is one */
 void device_drop_retained(struct bridge *b);
+
+/* space.c */
+
+/**
+ * space_start() - find the groups of which several devices are ours
+ * @d: the daemon; each bridge's group is known
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int space_start(struct daemon *d);
+
+/** space_stop() - the counterpart of space_start(); no session is left */
+void space_stop(struct daemon *d);
+
+/**
+ * space_join() - may this client have a device of a group that others have?
+ * @s: the session. Its device needn't be open; if it was retained, it is in the
+ *     space already.
+ *
+ * Does nothing for a device whose group has no other of ours, as all of these.
+ *
+ * Return: 0, or -EBUSY with the reason in the log.
+ */
+int space_join(struct session *s);
+
+/**
+ * space_opened() - the device is open: agree on how much can be mapped
+ * @s: the session; its iommu has been filled in
+ */
+void space_opened(struct session *s);
+
+/**
+ * space_keep() - the session is over, its device is retained
+ * @b: the bridge
+ *
+ * Return: false if it can't be: the device must be closed.
+ */
+bool space_keep(struct bridge *b);
+
+/** space_leave() - the device is closed, or never was open */
+void space_leave(struct bridge *b);
+
+/**
+ * space_last_peer() - who had the device, or another of its group, last
+ * @b: the bridge
+ *
+ * Return: pid 0 if nobody had.
+ */
+struct ucred space_last_peer(struct bridge *b);
+
+/**
+ * space_map() - let the devices of a shared group reach memory
+ * @s: the session; its device's group is shared
+ * @map: the client's map, checked against the session's others
+ * @fd: the client's file
+ *
+ * Return: 0; -EACCES: it isn't the memory of the client that has the other
+ * devices; -EEXIST: something else is mapped there; -ENOSPC: too many maps; or
+ * what the kernel says.
+ */
+int space_map(struct session *s, const struct vfio_user_dma_map *map, int fd);
+
+/**
+ * space_unmap() - the session has no use for a map any more
+ * @s: the session
+ * @iova: of exactly what space_map() has mapped
+ * @size: the same, in bytes
+ *
+ * The kernel's map goes with its last user.
+ *
+ * Return: 0 or what the kernel says; all sessions of the space end then.
+ */
+int space_unmap(struct session *s, uint64_t iova, uint64_t size);
+
+/**
+ * space_check_reset() - may this device be reset, if others are with it?
+ * @s: the session
+ *
+ * Return: 0, or -EBUSY with the reason in the log.
+ */
+int space_check_reset(struct session *s);
 
 /* dma.c */
 
@@ -735,11 +897,11 @@ int watch_set(struct session *s, int kind, uint32_t flags, uint32_t count,
 
 /**
  * monitor_answer() - tell whoever connected how things are, and hang up
- * @b: the bridge
+ * @d: the daemon
  * @fd: connected socket, closed by this
  *
  * One JSON object in UTF-8, a newline, end of file.
  */
-void monitor_answer(struct bridge *b, int fd);
+void monitor_answer(struct daemon *d, int fd);
 
 #endif

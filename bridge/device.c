@@ -27,8 +27,8 @@ static bool device_can_reset(const struct vfio_device *dev)
 
 static void device_log_held(const struct session *s, const char *why)
 {
-	const struct bridge *b = s->bridge;
-	const struct ucred *last = &b->last_peer;
+	struct bridge *b = s->bridge;
+	const struct ucred peer = space_last_peer(b), *last = &peer;
 
 	if (!last->pid)
 		log_err("%s: %s", b->device.name, why);
@@ -39,14 +39,33 @@ static void device_log_held(const struct session *s, const char *why)
 			"gone, but what it passed on may live" : "alive");
 }
 
+static unsigned int device_open_flags(const struct bridge *b)
+{
+	return (b->opts->unsafe_noiommu ? VFIO_OPEN_UNSAFE_NOIOMMU : 0) |
+	       (b->space ? VFIO_OPEN_SHARE : 0);
+}
+
+/* What is shared was settled by the groups when the daemon started. */
+static int device_check_group(const struct bridge *b)
+{
+	if (!b->space || vfio_read_group(b->device.sysfs) == b->group)
+		return 0;
+	log_err("%s: it is not in IOMMU group %d any more, as it was when the daemon started: start the daemon again",
+		b->device.name, b->group);
+	return -ENODEV;
+}
+
 static int device_open_fresh(struct session *s)
 {
 	const struct bridge *b = s->bridge;
 	struct vfio_why why;
 	int ret;
 
+	ret = device_check_group(b);
+	if (ret)
+		return ret;
 	ret = vfio_device_open(&s->dev, b->device.name, b->device.sysfs,
-			       b->opts->iommu, b->opts->unsafe_noiommu, &why);
+			       b->opts->iommu, device_open_flags(b), &why);
 	if (ret == -EBUSY)
 		device_log_held(s, why.text);
 	else if (ret)
@@ -55,19 +74,45 @@ static int device_open_fresh(struct session *s)
 	return ret;
 }
 
+/* 1 if the device was retained, for this client; 0 if it wasn't. */
 static int device_take_retained(struct session *s)
 {
 	struct bridge *b = s->bridge;
+	int ret = 0;
 
-	if (s->peer.uid != b->retained_uid) {
+	pthread_mutex_lock(&b->lock);
+	if (b->retained && s->peer.uid != b->retained_uid) {
 		log_err("%s: retained for uid %d: refusing uid %d",
 			b->device.name, b->retained_uid, s->peer.uid);
-		return -EBUSY;
+		ret = -EBUSY;
+	} else if (b->retained) {
+		s->dev = *b->retained;
+		free(b->retained);
+		b->retained = NULL;
+		ret = 1;
 	}
-	s->dev = *b->retained;
-	free(b->retained);
-	b->retained = NULL;
-	return 0;
+	pthread_mutex_unlock(&b->lock);
+	return ret;
+}
+
+/* Opens the device, or takes the retained one, if its group allows. */
+static int device_get(struct session *s)
+{
+	int ret, retained = device_take_retained(s);
+
+	if (retained < 0)
+		return retained;
+	ret = space_join(s);
+	if (ret && retained) {
+		vfio_device_close(&s->dev);
+		space_leave(s->bridge);
+	}
+	if (ret || retained)
+		return ret;
+	ret = device_open_fresh(s);
+	if (ret)
+		space_leave(s->bridge);
+	return ret;
 }
 
 int device_open(struct session *s)
@@ -75,7 +120,7 @@ int device_open(struct session *s)
 	struct bridge *b = s->bridge;
 	int ret;
 
-	ret = b->retained ? device_take_retained(s) : device_open_fresh(s);
+	ret = device_get(s);
 	if (ret)
 		return ret;
 
@@ -85,6 +130,7 @@ int device_open(struct session *s)
 	ret = watch_start(s);
 	if (ret)
 		goto close;
+	space_opened(s);
 
 	pthread_mutex_lock(&s->lock);
 	s->open = true;
@@ -98,7 +144,31 @@ close:
 	log_err("%s: cannot set up the device: %s", b->device.name,
 		strerrordesc_np(-ret));
 	vfio_device_close(&s->dev);
+	space_leave(b);
 	return ret;
+}
+
+static bool device_retain(struct session *s)
+{
+	struct bridge *b = s->bridge;
+	struct vfio_device *dev;
+
+	if (b->opts->on_disconnect != ON_DISCONNECT_RETAIN || s->unsure)
+		return false;
+	dev = malloc(sizeof(*dev));
+	if (!dev) {
+		log_err("%s: out of memory: closed instead of retained",
+			b->device.name);
+		return false;
+	}
+	*dev = s->dev;
+	pthread_mutex_lock(&b->lock);
+	b->retained = dev;
+	b->retained_uid = s->peer.uid;
+	pthread_mutex_unlock(&b->lock);
+	if (!space_keep(b))
+		device_drop_retained(b);
+	return true;
 }
 
 void device_release(struct session *s)
@@ -106,26 +176,25 @@ void device_release(struct session *s)
 	struct bridge *b = s->bridge;
 
 	log_info("%s: client pid %d is gone", b->device.name, s->peer.pid);
-	if (b->opts->on_disconnect == ON_DISCONNECT_RETAIN && !s->unsure) {
-		b->retained = malloc(sizeof(*b->retained));
-		if (b->retained) {
-			*b->retained = s->dev;
-			b->retained_uid = s->peer.uid;
-			return;
-		}
-		log_err("%s: out of memory: closed instead of retained",
-			b->device.name);
-	}
+	if (device_retain(s))
+		return;
 	vfio_device_close(&s->dev);
+	space_leave(b);
 }
 
 void device_drop_retained(struct bridge *b)
 {
-	if (!b->retained)
-		return;
-	vfio_device_close(b->retained);
-	free(b->retained);
+	struct vfio_device *dev;
+
+	pthread_mutex_lock(&b->lock);
+	dev = b->retained;
 	b->retained = NULL;
+	pthread_mutex_unlock(&b->lock);
+	if (!dev)
+		return;
+	vfio_device_close(dev);
+	free(dev);
+	space_leave(b);
 }
 
 /* Only the kernel knows all that stands in the way of one: try. */
@@ -164,8 +233,8 @@ static int device_check_doorbells(const struct bridge *b,
 	unsigned int i;
 	int ret;
 
-	for (i = 0; i < b->opts->nr_doorbells; i++) {
-		const struct doorbell *d = &b->opts->doorbells[i];
+	for (i = 0; i < b->own->nr_doorbells; i++) {
+		const struct doorbell *d = &b->own->doorbells[i];
 
 		if (d->region >= dev->nr_regions ||
 		    !range_within(d->offset, d->width,
@@ -213,12 +282,13 @@ int device_check(struct bridge *b)
 	}
 
 	ret = vfio_device_open(&dev, name, b->device.sysfs, b->opts->iommu,
-			       b->opts->unsafe_noiommu, &why);
+			       device_open_flags(b), &why);
 	if (ret) {
 		log_err("%s: cannot open the device: %s", name,
 			why.text[0] ? why.text : strerrordesc_np(-ret));
 		return ret;
 	}
+	b->group = dev.group;
 	ret = device_check_doorbells(b, &dev);
 	if (!ret)
 		device_warn_no_reset(b, &dev);
@@ -251,8 +321,10 @@ int device_handle_info(struct session *s, struct msg *m)
 
 int device_handle_reset(struct session *s, struct msg *m)
 {
-	int ret = vfio_device_reset(&s->dev);
+	int ret = space_check_reset(s);
 
+	if (!ret)
+		ret = vfio_device_reset(&s->dev);
 	if (ret)
 		return ret;
 	/* It runs again, and a stream that it had is dead. */

@@ -7,8 +7,9 @@
  * the order is a strict one, and looking up a range finds a map that it
  * touches, in O(log n).
  *
- * A map that comes with a file is given to the kernel; nothing of the file is
- * kept here, and its memory is never read or written by this process. A map
+ * A map that comes with a file is given to the kernel (by way of space.c, if the
+ * device's group is shared); nothing of the file is kept here, and its memory is
+ * never read or written by this process. A map
  * without a file is only recorded: clients announce memory that they can't
  * share (QEMU does for ROMs) and would give up if that were refused. The device
  * can't reach it, unless --shadow-dma gives it memory of our own instead, see
@@ -101,14 +102,27 @@ static void dma_log_memlock(const struct session *s, uint64_t size)
 static int dma_map_kernel(struct session *s,
 			  const struct vfio_user_dma_map *map, int fd)
 {
-	int ret = s->dev.ops->map(&s->dev, map->address, map->size, fd,
-				  map->offset,
-				  map->flags & VFIO_USER_DMA_MAP_READ,
-				  map->flags & VFIO_USER_DMA_MAP_WRITE);
+	int ret;
 
+	if (s->bridge->space)
+		ret = space_map(s, map, fd);
+	else
+		ret = s->dev.ops->map(&s->dev, map->address, map->size, fd,
+				      map->offset,
+				      map->flags & VFIO_USER_DMA_MAP_READ,
+				      map->flags & VFIO_USER_DMA_MAP_WRITE);
 	if (ret == -ENOMEM)
 		dma_log_memlock(s, map->size);
 	return ret;
+}
+
+static int dma_unmap_kernel(struct session *s, const struct dma_map *map)
+{
+	if (!map->fd)
+		return 0;
+	if (s->bridge->space)
+		return space_unmap(s, map->iova, map->size);
+	return s->dev.ops->unmap(&s->dev, map->iova, map->size);
 }
 
 static void dma_log_without_fd(struct session *s,
@@ -210,8 +224,7 @@ int dma_handle_map(struct session *s, struct msg *m)
 	return session_reply_send(s, m, 0, -1);
 
 unmap:
-	if (map->fd)
-		s->dev.ops->unmap(&s->dev, map->iova, map->size);
+	dma_unmap_kernel(s, map);
 	shadow_free(map->shadow);
 free:
 	free(map);
@@ -220,10 +233,8 @@ free:
 
 static int dma_unmap_one(struct session *s, struct dma_map *map)
 {
-	int ret = 0;
+	int ret = dma_unmap_kernel(s, map);
 
-	if (map->fd)
-		ret = s->dev.ops->unmap(&s->dev, map->iova, map->size);
 	if (ret) {
 		/* What the device can reach now, only closing it makes sure of. */
 		log_err("%s: the kernel does not unmap %#llx: %s: session ended",

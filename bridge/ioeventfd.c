@@ -19,7 +19,7 @@
 
 static int ioeventfd_open(struct session *s, unsigned int i)
 {
-	const struct doorbell *d = &s->bridge->opts->doorbells[i];
+	const struct doorbell *d = &s->bridge->own->doorbells[i];
 	int fd, ret;
 
 	if (s->doorbells[i] >= 0)
@@ -39,7 +39,7 @@ static int ioeventfd_open(struct session *s, unsigned int i)
 
 void ioeventfd_close_all(struct session *s)
 {
-	const struct options *o = s->bridge->opts;
+	const struct device_options *o = s->bridge->own;
 	unsigned int i;
 
 	for (i = 0; i < o->nr_doorbells; i++) {
@@ -57,7 +57,7 @@ void ioeventfd_close_all(struct session *s)
 static unsigned int ioeventfd_list(const struct session *s, uint32_t region,
 				   unsigned int *which)
 {
-	const struct options *o = s->bridge->opts;
+	const struct device_options *o = s->bridge->own;
 	unsigned int i, n = 0;
 
 	for (i = 0; i < o->nr_doorbells; i++) {
@@ -112,7 +112,7 @@ int ioeventfd_handle(struct session *s, struct msg *m)
 		ret = ioeventfd_open(s, which[i]);
 		if (ret)
 			return ret;
-		ioeventfd_describe(&s->bridge->opts->doorbells[which[i]], i,
+		ioeventfd_describe(&s->bridge->own->doorbells[which[i]], i,
 				   &io[i]);
 		fds[i] = s->doorbells[which[i]];
 	}

@@ -60,12 +60,48 @@ static int listen_probe(const struct sockaddr_un *addr, char *why, size_t len)
 	return -EADDRINUSE;
 }
 
-int listen_open(const char *path, char *why, size_t len)
+/* A path that somebody has replaced meanwhile is theirs. */
+static bool listen_is_ours(const struct listener *l)
+{
+	struct stat st;
+
+	return l->path && !lstat(l->path, &st) && S_ISSOCK(st.st_mode) &&
+	       st.st_dev == l->dev && st.st_ino == l->ino;
+}
+
+/* Remember which file it is. */
+static int listen_identify(struct listener *l, const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return -errno;
+	l->path = path;
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+	return 0;
+}
+
+static int listen_bind(struct listener *l, const char *path,
+		       const struct sockaddr_un *addr)
+{
+	int ret;
+
+	if (bind(l->fd, (const struct sockaddr *)addr, sizeof(*addr)))
+		return -errno;
+	ret = listen_identify(l, path);
+	if (!ret && listen(l->fd, LISTEN_BACKLOG))
+		ret = -errno;
+	return ret;
+}
+
+int listen_open(struct listener *l, const char *path, char *why, size_t len)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd, ret;
+	int ret;
 
 	why[0] = '\0';
+	*l = (struct listener){ .fd = -1 };
 	if (strlen(path) >= sizeof(addr.sun_path)) {
 		snprintf(why, len, "the path is longer than %zu bytes: choose a shorter one",
 			 sizeof(addr.sun_path) - 1);
@@ -76,30 +112,23 @@ int listen_open(const char *path, char *why, size_t len)
 	ret = listen_probe(&addr, why, len);
 	if (ret)
 		return ret;
-	fd = listen_socket();
-	if (fd < 0)
-		return fd;
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    listen(fd, LISTEN_BACKLOG)) {
-		ret = -errno;
+	ret = listen_socket();
+	if (ret < 0)
+		return ret;
+	l->fd = ret;
+	ret = listen_bind(l, path, &addr);
+	if (ret) {
 		snprintf(why, len, "cannot listen there: %s%s",
 			 strerrordesc_np(-ret), ret == -ENOENT ?
 			 " (its directory does not exist)" : "");
-		close(fd);
-		return ret;
+		listen_close(l);
 	}
-	return fd;
+	return ret;
 }
 
-void listen_close(int *fd, const char *path)
+void listen_close(struct listener *l)
 {
-	struct sockaddr_un addr;
-	socklen_t len = sizeof(addr);
-
-	/* Only what we have bound is ours to remove. */
-	if (*fd >= 0 && path &&
-	    !getsockname(*fd, (struct sockaddr *)&addr, &len) &&
-	    !strcmp(addr.sun_path, path))
-		unlink(path);
-	close_fd(fd);
+	if (l->fd >= 0 && listen_is_ours(l))
+		unlink(l->path);
+	close_fd(&l->fd);
 }

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vfio-bridge: a physical PCI device, offered on a UNIX socket by vfio-user.
+ * vfio-bridge: physical PCI devices, each offered on a UNIX socket by vfio-user.
  *
- * The main thread opens the device once, to be able to say at once what is
+ * The main thread opens each device once, to be able to say at once what is
  * wrong with it, and closes it again. Then it waits: for clients, of which the
- * first gets a session (a thread of its own) and others are refused as long as
- * it lasts; for whoever asks the monitor; for SIGTERM; and for the session's
- * end. It never talks to the device and never waits for a client.
+ * first on a socket gets a session (a thread of its own) and others are refused
+ * as long as it lasts; for whoever asks the monitor; for SIGTERM; and for the
+ * sessions' ends. It never talks to a device and never waits for a client, nor
+ * for a session that hasn't said that it is done: what one device's kernel
+ * driver takes its time for delays no other device.
+ *
+ * A device is finished when it will serve nobody any more: with a connected
+ * socket, or --on-disconnect=exit, when its client has gone. The daemon ends
+ * when all of its devices are finished.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -24,16 +30,18 @@
 #include "bridge.h"
 #include "log.h"
 
-enum { POLL_SIGNAL, POLL_DONE, POLL_LISTEN, POLL_MONITOR, POLL_FDS };
+enum { POLL_SIGNAL, POLL_DONE, POLL_MONITOR, POLL_LISTEN };
 
 /* How long nobody is accepted when somebody can't be, in milliseconds. */
 #define MAIN_PAUSE_MS	100
+/* Between two tries to get sessions that end out of their waits. */
+#define MAIN_INTERRUPT_MS	10
 
 static void main_interrupt(int signal)
 {
 }
 
-static int main_signals(struct bridge *b)
+static int main_signals(struct daemon *d)
 {
 	const struct sigaction interrupt = { .sa_handler = main_interrupt };
 	sigset_t set;
@@ -47,9 +55,9 @@ static int main_signals(struct bridge *b)
 		return -EINVAL;
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(WATCH_SIGNAL, &interrupt, NULL);
-	b->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	b->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return b->signal_fd < 0 || b->done_fd < 0 ? -errno : 0;
+	d->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	d->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return d->signal_fd < 0 || d->done_fd < 0 ? -errno : 0;
 }
 
 /*
@@ -69,7 +77,7 @@ static void main_raise_limit(void)
 /* The socket that --fd names: 1 if it is connected, 0 if it listens. */
 static int main_take_fd(struct bridge *b)
 {
-	int fd = b->opts->fd, listening, domain, type;
+	int fd = b->own->fd, listening, domain, type;
 	socklen_t len = sizeof(int);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) ||
@@ -81,31 +89,37 @@ static int main_take_fd(struct bridge *b)
 	}
 	if (!listening)
 		return 1;
-	b->listen_fd = fd;
+	b->listener.fd = fd;
 	return 0;
 }
 
+/* Where a device's clients come from: 1 if its only one is there, 0 if not. */
 static int main_listen(struct bridge *b)
 {
-	const struct options *o = b->opts;
+	const char *path = b->own->socket_path;
 	char why[256];
+	int ret;
 
-	if (o->monitor_path) {
-		b->monitor_fd = listen_open(o->monitor_path, why, sizeof(why));
-		if (b->monitor_fd < 0) {
-			log_err("--monitor=%s: %s", o->monitor_path, why);
-			return b->monitor_fd;
-		}
-	}
-	if (!o->socket_path)
+	if (!path)
 		return main_take_fd(b);
+	ret = listen_open(&b->listener, path, why, sizeof(why));
+	if (ret)
+		log_err("--socket-path=%s: %s", path, why);
+	return ret;
+}
 
-	b->listen_fd = listen_open(o->socket_path, why, sizeof(why));
-	if (b->listen_fd < 0) {
-		log_err("--socket-path=%s: %s", o->socket_path, why);
-		return b->listen_fd;
-	}
-	return 0;
+static int main_listen_monitor(struct daemon *d)
+{
+	const char *path = d->opts->monitor_path;
+	char why[256];
+	int ret;
+
+	if (!path)
+		return 0;
+	ret = listen_open(&d->monitor, path, why, sizeof(why));
+	if (ret)
+		log_err("--monitor=%s: %s", path, why);
+	return ret;
 }
 
 static int64_t main_now(void)
@@ -116,16 +130,55 @@ static int64_t main_now(void)
 	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
 }
 
-/* True if a session has ended, which makes room for the next. */
-static bool main_reap(struct bridge *b)
+/* The end of a session may be the device's: that of one that had it. */
+static bool main_ends_with_session(const struct bridge *b)
 {
-	eventfd_t value;
+	return b->listener.fd < 0 ||
+	       (b->opts->on_disconnect == ON_DISCONNECT_EXIT &&
+		atomic_load(&b->stats.sessions));
+}
 
-	if (eventfd_read(b->done_fd, &value))
-		return false;
-	session_end(b);
+/* Its session is over, which makes room for the next. */
+static void main_reap_one(struct bridge *b)
+{
+	session_reap(b);
 	b->listen_after = 0;
 	b->hold_until = 0;
+	if (main_ends_with_session(b)) {
+		b->finished = true;
+		listen_close(&b->listener);
+	}
+}
+
+/* See to the sessions that are done; true if some are left. */
+static bool main_reap(struct daemon *d)
+{
+	eventfd_t value;
+	bool left = false;
+	unsigned int i;
+
+	/* Which ones they are, they say themselves. */
+	if (eventfd_read(d->done_fd, &value))
+		value = 0;
+	for (i = 0; i < d->nr_bridges; i++) {
+		struct bridge *b = &d->bridges[i];
+
+		if (b->session && atomic_load(&b->session->done))
+			main_reap_one(b);
+		if (b->session)
+			left = true;
+	}
+	return left;
+}
+
+static bool main_is_finished(const struct daemon *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->nr_bridges; i++) {
+		if (!d->bridges[i].finished)
+			return false;
+	}
 	return true;
 }
 
@@ -169,7 +222,7 @@ static void main_accept(struct bridge *b)
 		return;
 	/* One that can't be answered, or has no fd to be had, waits, too. */
 	fd = b->session && !refuse_make_room() ? -1 :
-		accept4(b->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		accept4(b->listener.fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0) {
 		b->listen_after = main_now() + MAIN_PAUSE_MS;
 		return;
@@ -184,111 +237,252 @@ static void main_accept(struct bridge *b)
 			strerrordesc_np(-ret));
 }
 
-static void main_monitor(struct bridge *b)
+static void main_monitor(struct daemon *d)
 {
-	int fd = accept4(b->monitor_fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(d->monitor.fd, NULL, NULL, SOCK_CLOEXEC);
 
 	if (fd >= 0)
-		monitor_answer(b, fd);
+		monitor_answer(d, fd);
 	else
-		b->listen_after = main_now() + MAIN_PAUSE_MS;
+		d->monitor_after = main_now() + MAIN_PAUSE_MS;
 }
 
-/* Wait for something to do; while nobody is accepted, not for long. */
-static int main_poll(struct bridge *b, struct pollfd *fds)
+/* What to wait for; true if somebody isn't waited for at this time. */
+static bool main_poll_fds(const struct daemon *d, struct pollfd *fds)
 {
-	bool pause = main_now() < b->listen_after;
-	int i;
+	bool pause = main_now() < d->monitor_after, paused = pause;
+	unsigned int i;
 
-	fds[POLL_SIGNAL].fd = b->signal_fd;
-	fds[POLL_DONE].fd = b->done_fd;
-	fds[POLL_LISTEN].fd = pause ? -1 : b->listen_fd;
-	fds[POLL_MONITOR].fd = pause ? -1 : b->monitor_fd;
-	for (i = 0; i < POLL_FDS; i++) {
+	fds[POLL_SIGNAL].fd = d->signal_fd;
+	fds[POLL_DONE].fd = d->done_fd;
+	fds[POLL_MONITOR].fd = pause ? -1 : d->monitor.fd;
+	for (i = 0; i < d->nr_bridges; i++) {
+		const struct bridge *b = &d->bridges[i];
+
+		pause = main_now() < b->listen_after;
+		fds[POLL_LISTEN + i].fd = pause ? -1 : b->listener.fd;
+		paused |= pause;
+	}
+	return paused;
+}
+
+/* Wait for something to do; while somebody isn't accepted, not for long. */
+static int main_poll(const struct daemon *d, struct pollfd *fds)
+{
+	unsigned int i, nr = POLL_LISTEN + d->nr_bridges;
+	bool paused = main_poll_fds(d, fds);
+
+	for (i = 0; i < nr; i++) {
 		fds[i].events = POLLIN;
 		fds[i].revents = 0;
 	}
-	return poll(fds, POLL_FDS, pause ? MAIN_PAUSE_MS : -1);
+	return poll(fds, nr, paused ? MAIN_PAUSE_MS : -1);
 }
 
-/* The end of a session may be the daemon's: that of one that had the device. */
-static bool main_ends_with_session(const struct bridge *b)
+static void main_accept_all(struct daemon *d, const struct pollfd *fds)
 {
-	return b->listen_fd < 0 ||
-	       (b->opts->on_disconnect == ON_DISCONNECT_EXIT &&
-		atomic_load(&b->stats.sessions));
+	unsigned int i;
+
+	for (i = 0; i < d->nr_bridges; i++) {
+		if (fds[POLL_LISTEN + i].revents && !d->bridges[i].finished)
+			main_accept(&d->bridges[i]);
+	}
 }
 
-static void main_loop(struct bridge *b)
+static void main_interrupt_all(struct daemon *d)
 {
-	struct pollfd fds[POLL_FDS];
+	unsigned int i;
+
+	for (i = 0; i < d->nr_bridges; i++) {
+		if (d->bridges[i].session)
+			session_interrupt(d->bridges[i].session);
+	}
+}
+
+/* The kernel holds on to a session: there is nothing to wait for. */
+static void main_give_up(const struct daemon *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->nr_bridges; i++) {
+		const struct bridge *b = &d->bridges[i];
+
+		if (b->session)
+			log_err("%s: the session of pid %d does not end: the kernel does not return from what it was asked last",
+				b->device.name, b->session->peer.pid);
+	}
+	_exit(BRIDGE_EXIT_FAILED);
+}
+
+/* Hang up on all clients, and wait until all of their sessions are gone. */
+static void main_end_sessions(struct daemon *d)
+{
+	int64_t limit = main_now() + BRIDGE_END_TIMEOUT * 1000;
+	struct pollfd done = { .fd = d->done_fd, .events = POLLIN };
+	unsigned int i;
+
+	for (i = 0; i < d->nr_bridges; i++) {
+		if (d->bridges[i].session)
+			session_stop(d->bridges[i].session);
+	}
+	while (main_reap(d)) {
+		if (main_now() >= limit)
+			main_give_up(d);
+		main_interrupt_all(d);
+		poll(&done, 1, MAIN_INTERRUPT_MS);
+	}
+}
+
+static void main_loop(struct daemon *d)
+{
+	struct pollfd fds[POLL_LISTEN + MAX_DEVICES];
 	bool stop = false;
+	unsigned int i;
 
 	while (!stop) {
-		if (main_poll(b, fds) < 0 && errno != EINTR)
+		if (main_poll(d, fds) < 0 && errno != EINTR)
 			break;
-		if (main_reap(b))
-			stop = main_ends_with_session(b);
-		if (fds[POLL_SIGNAL].revents)
-			stop = true;
+		main_reap(d);
+		stop = main_is_finished(d) || fds[POLL_SIGNAL].revents;
 		if (fds[POLL_MONITOR].revents)
-			main_monitor(b);
-		if (fds[POLL_LISTEN].revents && !stop)
-			main_accept(b);
+			main_monitor(d);
+		if (!stop)
+			main_accept_all(d, fds);
 	}
 
-	if (b->session)
-		session_end(b);
-	device_drop_retained(b);
+	main_end_sessions(d);
+	for (i = 0; i < d->nr_bridges; i++)
+		device_drop_retained(&d->bridges[i]);
 }
 
-static int main_find(struct bridge *b)
+static int main_resolve(struct bridge *b)
 {
-	int ret = pci_resolve(b->opts->device, &b->device);
+	const char *name = b->own->device;
+	int ret = pci_resolve(name, &b->device);
 
 	if (ret == -EINVAL) {
 		log_err("--device=%s: give a PCI address such as 0000:01:00.0, or a mediated device's UUID",
-			b->opts->device);
+			name);
 		return BRIDGE_EXIT_USAGE;
 	}
 	if (ret) {
-		log_err("--device=%s: there is no such device (lspci -D lists them)",
-			b->opts->device);
+		log_err("--device=%s: there is no such device (%s)", name,
+			b->device.mdev ? "ls /sys/bus/mdev/devices lists them" :
+					 "lspci -D lists them");
 		return BRIDGE_EXIT_DEVICE;
 	}
-	return device_check(b) ? BRIDGE_EXIT_DEVICE : BRIDGE_EXIT_OK;
+	return BRIDGE_EXIT_OK;
 }
 
-static int main_serve(struct bridge *b)
+/* The same device may have been named in two ways. */
+static bool main_is_double(const struct bridge *b)
 {
-	int ret = main_listen(b);
+	const struct bridge *other;
 
-	if (ret < 0)
-		return BRIDGE_EXIT_SOCKET;
-	if (ret == 1) {
-		ret = session_start(b, b->opts->fd);
-		if (ret) {
-			log_err("--fd=%d: %s", b->opts->fd,
-				strerrordesc_np(-ret));
-			return BRIDGE_EXIT_SOCKET;
+	for (other = b->daemon->bridges; other < b; other++) {
+		if (!strcmp(other->device.name, b->device.name)) {
+			log_err("--device=%s: it is given twice",
+				b->own->device);
+			return true;
 		}
-	} else {
-		log_info("%s: listening on %s", b->device.name,
-			 b->opts->socket_path ? b->opts->socket_path :
-			 "the socket that was given");
 	}
-	main_loop(b);
+	return false;
+}
+
+static int main_find(struct daemon *d)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < d->nr_bridges; i++) {
+		ret = main_resolve(&d->bridges[i]);
+		if (ret)
+			return ret;
+		if (main_is_double(&d->bridges[i]))
+			return BRIDGE_EXIT_USAGE;
+	}
+	for (i = 0; i < d->nr_bridges; i++) {
+		if (device_check(&d->bridges[i]))
+			return BRIDGE_EXIT_DEVICE;
+	}
+	if (space_start(d)) {
+		log_err("out of memory");
+		return BRIDGE_EXIT_FAILED;
+	}
 	return BRIDGE_EXIT_OK;
+}
+
+static int main_begin(struct bridge *b)
+{
+	const struct device_options *own = b->own;
+	int ret;
+
+	if (b->listener.fd >= 0) {
+		log_info("%s: listening on %s", b->device.name,
+			 own->socket_path ? own->socket_path :
+			 "the socket that was given");
+		return 0;
+	}
+	ret = session_start(b, own->fd);
+	if (ret)
+		log_err("--fd=%d: %s", own->fd, strerrordesc_np(-ret));
+	return ret;
+}
+
+static int main_serve(struct daemon *d)
+{
+	int ret = BRIDGE_EXIT_OK;
+	unsigned int i;
+
+	if (main_listen_monitor(d))
+		return BRIDGE_EXIT_SOCKET;
+	for (i = 0; i < d->nr_bridges; i++) {
+		if (main_listen(&d->bridges[i]) < 0)
+			return BRIDGE_EXIT_SOCKET;
+	}
+	for (i = 0; i < d->nr_bridges && !ret; i++)
+		ret = main_begin(&d->bridges[i]) ? BRIDGE_EXIT_SOCKET : 0;
+	if (ret)
+		main_end_sessions(d);
+	else
+		main_loop(d);
+	return ret;
+}
+
+static void main_init(struct daemon *d, const struct options *opts)
+{
+	unsigned int i;
+
+	d->opts = opts;
+	d->monitor.fd = -1;
+	d->nr_bridges = opts->nr_devices;
+	for (i = 0; i < d->nr_bridges; i++) {
+		struct bridge *b = &d->bridges[i];
+
+		b->daemon = d;
+		b->opts = opts;
+		b->own = &opts->devices[i];
+		b->index = i;
+		b->listener.fd = -1;
+		b->group = -1;
+		pthread_mutex_init(&b->lock, NULL);
+	}
+}
+
+static void main_close(struct daemon *d)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->nr_bridges; i++)
+		listen_close(&d->bridges[i].listener);
+	listen_close(&d->monitor);
+	space_stop(d);
 }
 
 int main(int argc, char **argv)
 {
-	struct options opts;
-	struct bridge b = {
-		.opts = &opts,
-		.listen_fd = -1,
-		.monitor_fd = -1,
-	};
+	static struct options opts;
+	static struct daemon d;
 	int ret;
 
 	log_init("vfio-bridge", false);
@@ -299,17 +493,17 @@ int main(int argc, char **argv)
 	/* As a constant, so that a session's buffers go back when it ends. */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 
-	ret = main_signals(&b);
+	main_init(&d, &opts);
+	ret = main_signals(&d);
 	if (ret) {
 		log_err("cannot wait for signals: %s", strerrordesc_np(-ret));
 		return BRIDGE_EXIT_FAILED;
 	}
 	main_raise_limit();
 	refuse_init();
-	ret = main_find(&b);
+	ret = main_find(&d);
 	if (!ret)
-		ret = main_serve(&b);
-	listen_close(&b.listen_fd, opts.socket_path);
-	listen_close(&b.monitor_fd, opts.monitor_path);
+		ret = main_serve(&d);
+	main_close(&d);
 	return ret;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the daemon tells of itself: one JSON object to whoever connects.
+ * What the daemon tells of itself: one JSON object to whoever connects. With one
+ * device it is that device's; with several it has a list of such objects.
  *
  * Counters are read as they are, while the session goes on; the list of maps
  * is read under the session's lock and is bounded. Whoever asks and doesn't
@@ -79,14 +80,33 @@ static json_t *monitor_session(struct session *s)
 	return session;
 }
 
-static char *monitor_format(struct bridge *b)
+/* The other devices of ours in its IOMMU group. */
+static json_t *monitor_neighbours(const struct bridge *b)
+{
+	const struct daemon *d = b->daemon;
+	json_t *list = json_array();
+	unsigned int i;
+
+	for (i = 0; i < d->nr_bridges; i++) {
+		if (i != b->index && d->bridges[i].space == b->space)
+			json_array_append_new(list, json_string(d->bridges[i].device.name));
+	}
+	return list;
+}
+
+static json_t *monitor_bridge(struct bridge *b)
 {
 	json_t *root = json_object();
-	char description[256], *text;
+	char description[256];
 
 	pci_describe(b->device.sysfs, description, sizeof(description));
 	json_object_set_new(root, "device", json_string(b->device.name));
 	json_object_set_new(root, "description", json_string(description));
+	if (b->space) {
+		json_object_set_new(root, "group", json_integer(b->group));
+		json_object_set_new(root, "shares_group_with",
+				    monitor_neighbours(b));
+	}
 	json_object_set_new(root, "sessions",
 			    json_integer(atomic_load(&b->stats.sessions)));
 	json_object_set_new(root, "refused",
@@ -98,14 +118,32 @@ static char *monitor_format(struct bridge *b)
 	json_object_set_new(root, "commands", monitor_commands(&b->stats));
 	json_object_set_new(root, "session", b->session ?
 			    monitor_session(b->session) : json_null());
+	return root;
+}
+
+static char *monitor_format(struct daemon *d)
+{
+	json_t *root, *list;
+	unsigned int i;
+	char *text;
+
+	if (d->nr_bridges == 1) {
+		root = monitor_bridge(&d->bridges[0]);
+	} else {
+		list = json_array();
+		for (i = 0; i < d->nr_bridges; i++)
+			json_array_append_new(list,
+					      monitor_bridge(&d->bridges[i]));
+		root = json_pack("{s:o}", "devices", list);
+	}
 	text = json_dumps(root, JSON_INDENT(2));
 	json_decref(root);
 	return text;
 }
 
-void monitor_answer(struct bridge *b, int fd)
+void monitor_answer(struct daemon *d, int fd)
 {
-	char *text = monitor_format(b);
+	char *text = monitor_format(d);
 	ssize_t n;
 
 	if (text) {

@@ -5,6 +5,10 @@
  * Follows the conventions that the vhost-user specification set for backend
  * programs: --socket-path or --fd, --print-capabilities, stay in the
  * foreground, end on SIGTERM.
+ *
+ * With several --device, what belongs to one of them follows it. With just one
+ * the order is free, so what comes before the first --device is its as well,
+ * unless there turns out to be a second.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -31,6 +35,7 @@ enum {
 	OPT_UNSAFE_NOIOMMU,
 	OPT_IOEVENTFD,
 	OPT_SHADOW_DMA,
+	OPT_CHECK,
 	OPT_PRINT_CAPABILITIES,
 };
 
@@ -45,6 +50,7 @@ static const struct option options_long[] = {
 	{ "unsafe-noiommu",	no_argument,	   NULL, OPT_UNSAFE_NOIOMMU },
 	{ "ioeventfd",		required_argument, NULL, OPT_IOEVENTFD },
 	{ "shadow-dma",		optional_argument, NULL, OPT_SHADOW_DMA },
+	{ "check",		no_argument,	   NULL, OPT_CHECK },
 	{ "print-capabilities",	no_argument,	   NULL, OPT_PRINT_CAPABILITIES },
 	{ "verbose",		no_argument,	   NULL, 'v' },
 	{ "help",		no_argument,	   NULL, 'h' },
@@ -52,12 +58,19 @@ static const struct option options_long[] = {
 };
 
 static const char options_help[] =
-"Usage: vfio-bridge --device=DEVICE --socket-path=PATH|--fd=N [OPTION]...\n"
-"Offer a device that is bound to vfio-pci on a UNIX socket, by vfio-user.\n"
+"Usage: vfio-bridge {--device=DEVICE --socket-path=PATH|--fd=N}... [OPTION]...\n"
+"       vfio-bridge --check [--device=DEVICE]...\n"
+"Offer devices that are bound to vfio-pci on UNIX sockets, by vfio-user.\n"
 "\n"
+"Of each device; with several, after the --device that they belong to:\n"
 "  --device=DEVICE         PCI address (0000:01:00.0) or mediated device's UUID\n"
 "  --socket-path=PATH      listen on PATH; a dead socket there is replaced\n"
 "  --fd=N                  serve file descriptor N, listening or connected\n"
+"  --ioeventfd=REGION:OFFSET:WIDTH[:DATA]\n"
+"                          offer a doorbell as an eventfd: WIDTH (1, 2, 4, 8) bytes\n"
+"                          of DATA (0) are written when it fires; may be repeated\n"
+"\n"
+"Of all:\n"
 "  --monitor=PATH          answer 'vfio-user status PATH'\n"
 "  --iommu=auto|iommufd|type1\n"
 "                          way into the kernel (auto: iommufd where there is one)\n"
@@ -66,12 +79,11 @@ static const char options_help[] =
 "                          when a client goes: close and reset the device, keep\n"
 "                          it open for the same user, or end (reset)\n"
 "  --unsafe-noiommu        export a device that no IOMMU confines\n"
-"  --ioeventfd=REGION:OFFSET:WIDTH[:DATA]\n"
-"                          offer a doorbell as an eventfd: WIDTH (1, 2, 4, 8) bytes\n"
-"                          of DATA (0) are written when it fires; may be repeated\n"
 "  --shadow-dma[=MAX]      let the device reach memory that clients don't share: up\n"
 "                          to MAX bytes (256M) are copied by message; turns --mmap\n"
 "                          off, and is slow\n"
+"  --check                 open nothing, and print what stands in the way of each\n"
+"                          device (without any, of those that VFIO has)\n"
 "  --print-capabilities    print what this backend can do, as JSON\n"
 "  -v, --verbose           log every command\n"
 "  -h, --help              this text\n"
@@ -82,7 +94,7 @@ static const char options_help[] =
 static const char options_capabilities[] =
 "{\n"
 "  \"type\": \"vfio-user\",\n"
-"  \"features\": [\"mmap\", \"ioeventfd\", \"on-disconnect\", \"monitor\", \"shadow-dma\"]\n"
+"  \"features\": [\"mmap\", \"ioeventfd\", \"on-disconnect\", \"monitor\", \"shadow-dma\", \"devices\"]\n"
 "}\n";
 
 static int options_choice(const char *name, const char *value,
@@ -148,12 +160,12 @@ static bool options_parse_doorbell(const char *value, struct doorbell *d)
 }
 
 /* The kernel takes one eventfd for a write. */
-static bool options_has_doorbell(const struct options *opts,
+static bool options_has_doorbell(const struct device_options *own,
 				 const struct doorbell *d)
 {
-	const struct doorbell *old = opts->doorbells;
+	const struct doorbell *old = own->doorbells;
 
-	for (; old < opts->doorbells + opts->nr_doorbells; old++) {
+	for (; old < own->doorbells + own->nr_doorbells; old++) {
 		if (old->region == d->region && old->offset == d->offset &&
 		    old->width == d->width && old->data == d->data)
 			return true;
@@ -161,11 +173,11 @@ static bool options_has_doorbell(const struct options *opts,
 	return false;
 }
 
-static int options_doorbell(struct options *opts, const char *value)
+static int options_doorbell(struct device_options *own, const char *value)
 {
 	struct doorbell d;
 
-	if (opts->nr_doorbells == MAX_DOORBELLS) {
+	if (own->nr_doorbells == MAX_DOORBELLS) {
 		log_err("--ioeventfd=%s: %d is the most there can be", value,
 			MAX_DOORBELLS);
 		return -1;
@@ -175,12 +187,12 @@ static int options_doorbell(struct options *opts, const char *value)
 			value);
 		return -1;
 	}
-	if (options_has_doorbell(opts, &d)) {
+	if (options_has_doorbell(own, &d)) {
 		log_err("--ioeventfd=%s: there is one for this write already",
 			value);
 		return -1;
 	}
-	opts->doorbells[opts->nr_doorbells++] = d;
+	own->doorbells[own->nr_doorbells++] = d;
 	return 0;
 }
 
@@ -218,24 +230,52 @@ static int options_shadow(struct options *opts, const char *value)
 	return -1;
 }
 
+/* The device that --socket-path and its like are of: the last one named. */
+static struct device_options *options_own(struct options *opts)
+{
+	return &opts->devices[opts->nr_devices ? opts->nr_devices - 1 : 0];
+}
+
+static bool options_is_given(const struct device_options *own)
+{
+	return own->socket_path || own->fd >= 0 || own->nr_doorbells;
+}
+
+static int options_device(struct options *opts, const char *value)
+{
+	struct device_options *own = &opts->devices[opts->nr_devices];
+
+	if (opts->nr_devices == MAX_DEVICES) {
+		log_err("--device=%s: %d is the most there can be", value,
+			MAX_DEVICES);
+		return -1;
+	}
+	if (opts->nr_devices)
+		own->fd = -1;
+	own->device = value;
+	opts->nr_devices++;
+	return 0;
+}
+
 /* Sets one option; false if its value is wrong, which has been reported. */
 static bool options_set(struct options *opts, int opt, const char *value)
 {
 	static const char *const iommus[] = { "auto", "iommufd", "type1", NULL };
 	static const char *const on_off[] = { "off", "on", NULL };
 	static const char *const ends[] = { "reset", "retain", "exit", NULL };
+	struct device_options *own = options_own(opts);
 	int n = 0;
 
 	switch (opt) {
 	case OPT_DEVICE:
-		opts->device = value;
+		n = options_device(opts, value);
 		break;
 	case OPT_SOCKET_PATH:
-		opts->socket_path = value;
+		own->socket_path = value;
 		break;
 	case OPT_FD:
 		n = options_fd(value);
-		opts->fd = n;
+		own->fd = n;
 		break;
 	case OPT_MONITOR:
 		opts->monitor_path = value;
@@ -257,10 +297,13 @@ static bool options_set(struct options *opts, int opt, const char *value)
 		opts->unsafe_noiommu = true;
 		break;
 	case OPT_IOEVENTFD:
-		n = options_doorbell(opts, value);
+		n = options_doorbell(own, value);
 		break;
 	case OPT_SHADOW_DMA:
 		n = options_shadow(opts, value);
+		break;
+	case OPT_CHECK:
+		opts->check = true;
 		break;
 	case 'v':
 		opts->verbose = true;
@@ -269,25 +312,88 @@ static bool options_set(struct options *opts, int opt, const char *value)
 	return n >= 0;
 }
 
+/* The socket of another device, or the monitor's? */
+static bool options_socket_is_taken(const struct options *opts, unsigned int i)
+{
+	const struct device_options *own = &opts->devices[i], *other;
+
+	for (other = opts->devices; other < own; other++) {
+		if (own->fd >= 0 && own->fd == other->fd) {
+			log_err("--fd=%d: it is given to %s and to %s; each device has a socket of its own",
+				own->fd, other->device, own->device);
+			return true;
+		}
+		if (own->socket_path && other->socket_path &&
+		    !strcmp(own->socket_path, other->socket_path)) {
+			log_err("--socket-path=%s: it is given to %s and to %s; each device has a socket of its own",
+				own->socket_path, other->device, own->device);
+			return true;
+		}
+	}
+	if (!own->socket_path || !opts->monitor_path ||
+	    strcmp(own->socket_path, opts->monitor_path))
+		return false;
+	log_err("--socket-path=%s: that is the monitor's; give each a path of its own",
+		own->socket_path);
+	return true;
+}
+
+/* --check takes sockets, and needs none. */
+static bool options_socket_is_right(const struct options *opts, unsigned int i)
+{
+	const struct device_options *own = &opts->devices[i];
+
+	if (own->socket_path && own->fd >= 0)
+		log_err("%s: give --socket-path=PATH or --fd=N, one of the two",
+			own->device);
+	else if (opts->check || own->socket_path || own->fd >= 0)
+		return !options_socket_is_taken(opts, i);
+	else if (opts->nr_devices == 1)
+		log_err("give --socket-path=PATH or --fd=N, one of the two");
+	else
+		log_err("%s: on which socket? Give --socket-path=PATH or --fd=N after --device=%s, and before the next --device",
+			own->device, own->device);
+	return false;
+}
+
+static bool options_has_doorbells(const struct options *opts)
+{
+	unsigned int i;
+
+	for (i = 0; i < opts->nr_devices; i++) {
+		if (opts->devices[i].nr_doorbells)
+			return true;
+	}
+	return false;
+}
+
 static int options_check(const struct options *opts)
 {
-	if (!opts->device)
+	unsigned int i;
+
+	if (!opts->nr_devices && !opts->check) {
 		log_err("which device? Give --device=DEVICE (see --help)");
-	else if (!opts->socket_path == (opts->fd < 0))
-		log_err("give --socket-path=PATH or --fd=N, one of the two");
-	else if (opts->shadow_max && (opts->mmap_asked || opts->nr_doorbells))
+		return BRIDGE_EXIT_USAGE;
+	}
+	for (i = 0; i < opts->nr_devices; i++) {
+		if (!options_socket_is_right(opts, i))
+			return BRIDGE_EXIT_USAGE;
+	}
+	if (opts->shadow_max &&
+	    (opts->mmap_asked || options_has_doorbells(opts))) {
 		log_err("--shadow-dma does not go with --mmap=on or --ioeventfd: it has to see every access to a register");
-	else
-		return -1;
-	return BRIDGE_EXIT_USAGE;
+		return BRIDGE_EXIT_USAGE;
+	}
+	return -1;
 }
 
 int options_parse(struct options *opts, int argc, char **argv)
 {
+	bool early = false;
 	int opt;
 
 	*opts = (struct options){
-		.fd = -1,
+		.devices[0].fd = -1,
 		.iommu = VFIO_IOMMU_AUTO,
 		.mmap = true,
 		.on_disconnect = ON_DISCONNECT_RESET,
@@ -304,6 +410,12 @@ int options_parse(struct options *opts, int argc, char **argv)
 		}
 		if (opt == '?' || !options_set(opts, opt, optarg))
 			return BRIDGE_EXIT_USAGE;
+		if (!opts->nr_devices)
+			early = options_is_given(&opts->devices[0]);
+	}
+	if (early && opts->nr_devices > 1) {
+		log_err("of which device is the socket, or the doorbell, before the first --device? With several, give each its own after it");
+		return BRIDGE_EXIT_USAGE;
 	}
 	if (optind < argc) {
 		log_err("%s: what is this? See --help", argv[optind]);

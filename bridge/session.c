@@ -330,7 +330,8 @@ static void *session_thread(void *arg)
 	session_loop(s);
 	session_teardown(s);
 	session_hang_up(s);
-	eventfd_write(s->bridge->done_fd, 1);
+	atomic_store(&s->done, true);
+	eventfd_write(s->bridge->daemon->done_fd, 1);
 	return NULL;
 }
 
@@ -409,19 +410,19 @@ void session_interrupt(struct session *s)
 	pthread_kill(s->thread, WATCH_SIGNAL);
 }
 
-void session_end(struct bridge *b)
+void session_stop(struct session *s)
 {
-	struct session *s = b->session;
-
 	pthread_mutex_lock(&s->lock);
 	if (s->conn.fd >= 0)
 		shutdown(s->conn.fd, SHUT_RDWR);
 	pthread_mutex_unlock(&s->lock);
-	if (join_interrupting(s->thread, BRIDGE_END_TIMEOUT)) {
-		log_err("%s: the session of pid %d does not end: the kernel does not return from what it was asked last",
-			b->device.name, s->peer.pid);
-		_exit(BRIDGE_EXIT_FAILED);
-	}
+}
+
+void session_reap(struct bridge *b)
+{
+	struct session *s = b->session;
+
+	pthread_join(s->thread, NULL);
 	b->session = NULL;
 	session_free(s);
 }

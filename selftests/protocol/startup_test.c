@@ -225,8 +225,8 @@ TEST_F(startup, device_by_any_of_its_names)
 
 		ASSERT_EQ(0, fake_daemon_start(&self->peer.daemon,
 					       &self->peer.root, args));
-		EXPECT_TRUE(peer_log_has(&self->peer,
-					 "0000:01:00.0: listening"));
+		EXPECT_TRUE(peer_wait_log(&self->peer,
+					  "0000:01:00.0: listening"));
 		EXPECT_EQ(0, fake_daemon_stop(&self->peer.daemon, SIGTERM));
 	}
 }
