@@ -27,6 +27,8 @@ V		?= 0
 C		?= 0
 prefix		?= /usr/local
 bindir		?= $(prefix)/bin
+libdir		?= $(prefix)/lib
+preloaddir	= $(libdir)/vfio-user-run
 datadir		?= $(prefix)/share
 docdir		?= $(datadir)/doc/vfio-bridge
 DESTDIR		?=
@@ -69,17 +71,23 @@ pci-src		:= $(wildcard pci/*.c)
 bridge-src	:= $(wildcard bridge/*.c)
 client-src	:= $(wildcard tools/lib/*.c)
 tool-src	:= $(wildcard tools/vfio-user/*.c)
+launch-src	:= $(addprefix tools/vfio-user-run/,main.c program.c sysfs.c)
+preload-src	:= $(filter-out $(launch-src),$(wildcard tools/vfio-user-run/*.c))
 unit-src	:= $(wildcard selftests/unit/*_test.c)
 
 rooms-src	:= $(lib-src) $(vfio-src) $(pci-src) $(bridge-src) $(client-src)
 bridge-parts	:= $(bridge-src) $(vfio-src) $(pci-src) $(lib-src)
 tool-parts	:= $(tool-src) $(client-src) $(pci-src) $(lib-src)
+launch-parts	:= $(launch-src) lib/log.c
+preload-parts	:= $(preload-src) $(client-src) $(lib-src)
 
 objs		= $(patsubst %.c,$(O)/%.o,$(1))
 san-objs	= $(patsubst %.c,$(O)/san/%.o,$(1))
 
 programs	:= $(if $(bridge-src),$(O)/vfio-bridge) \
-		   $(if $(tool-src),$(O)/vfio-user)
+		   $(if $(tool-src),$(O)/vfio-user) $(O)/vfio-user-run
+# Preloaded into the programs of others, so never with a sanitizer
+preload		:= $(O)/libvfio-user-run.so
 unit-progs	:= $(patsubst %.c,$(O)/%,$(unit-src)) \
 		   $(patsubst %.c,$(O)/san/%,$(unit-src)) \
 		   $(wildcard selftests/unit/*_test.pl) selftests/check-selftest
@@ -88,7 +96,7 @@ hw-progs	:=
 lab-progs	:=
 test-extra	:=
 
-all: $(programs)
+all: $(programs) $(preload)
 
 # The fake's first: others use what it names.
 -include $(wildcard selftests/fake/Makefile.inc)
@@ -118,6 +126,23 @@ $(O)/san/vfio-bridge: $(call san-objs,$(bridge-parts)) $(O)/san/.flags
 $(O)/san/vfio-user: $(call san-objs,$(tool-parts)) $(O)/san/.flags
 	$(call link,$(SAN))
 
+$(O)/vfio-user-run: $(call objs,$(launch-parts)) $(O)/.flags
+	$(call link,$(CFLAGS))
+
+$(O)/san/vfio-user-run: $(call san-objs,$(launch-parts)) $(O)/san/.flags
+	$(call link,$(SAN))
+
+# What the library itself calls by these names is libc's, not what it offers
+# the program under the same name (tools/vfio-user-run/real.c).
+preload-wrap	:= open close dup fcntl ioctl read write mmap munmap mremap \
+		   stat fstat
+
+$(preload): $(patsubst %.c,$(O)/pic/%.o,$(preload-parts)) $(O)/.flags
+	$(call link,$(CFLAGS) -shared \
+		$(addprefix -Wl$(comma)--wrap=,$(preload-wrap)))
+
+comma		:= ,
+
 define archive
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcsD $@ $(filter %.o,$^)
@@ -144,6 +169,13 @@ $(O)/%.o: %.c $(O)/.flags
 
 $(O)/san/%.o: %.c $(O)/san/.flags
 	$(call compile,$(SAN))
+
+$(O)/pic/%.o: %.c $(O)/.flags
+	$(call compile,$(CFLAGS) -fPIC -fvisibility=hidden)
+
+# Where the launcher looks for the library, if it isn't beside it.
+$(O)/tools/vfio-user-run/main.o $(O)/san/tools/vfio-user-run/main.o: \
+	cppflags += -DRUN_LIBRARY='"$(preloaddir)/$(notdir $(preload))"'
 
 ##
 ## Tests
@@ -258,8 +290,9 @@ $(O)/.tools:
 # In quotes, for the sake of directories with blanks in their names.
 install: all
 	$(Q)$(INSTALL) -d '$(DESTDIR)$(bindir)' '$(DESTDIR)$(docdir)' \
-		'$(DESTDIR)$(datadir)/vfio-user'
+		'$(DESTDIR)$(datadir)/vfio-user' '$(DESTDIR)$(preloaddir)'
 	$(Q)$(INSTALL) -m 755 $(programs) '$(DESTDIR)$(bindir)'
+	$(Q)$(INSTALL) -m 644 $(preload) '$(DESTDIR)$(preloaddir)'
 	$(Q)sed 's|@bindir@|$(bindir)|' bridge/50-vfio-bridge.json.in \
 		>$(O)/50-vfio-bridge.json
 	$(Q)$(INSTALL) -m 644 $(O)/50-vfio-bridge.json \
@@ -274,7 +307,8 @@ help:
 	@sed -n 's/^#H //p' $(firstword $(MAKEFILE_LIST))
 
 #H Targets:
-#H   all        the programs: vfio-bridge and vfio-user (the default)
+#H   all        the programs: vfio-bridge, vfio-user and vfio-user-run, with the
+#H              library that it preloads (the default)
 #H   selftests  the tests, without running them; fetches the kselftest headers
 #H   check      installs what the tests need, builds, and runs all of them;
 #H              CHECKS="unit fake/NAME ..." runs some

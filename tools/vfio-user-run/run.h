@@ -28,11 +28,12 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
-#include "client.h"
+#include "tools/lib/client.h"
 #include "util.h"
 
 /* The launcher tells the library by these. */
-#define RUN_ENV_DEVICES	"VFIO_USER_RUN_DEVICES"	/* BDF=SOCKET, a line each */
+/* A line each: BDF=SOCKET,group=N,cdev=vfioN; without what there isn't */
+#define RUN_ENV_DEVICES	"VFIO_USER_RUN_DEVICES"
 #define RUN_ENV_DEBUG	"VFIO_USER_RUN_DEBUG"
 
 /* The functions of libc that are not to come back to us (real.c). */
@@ -80,7 +81,9 @@ const struct run_real *run_real(void);
  * @cdev: "vfioN" as sysfs has it, or ""
  * @lock: protects the rest and serialises messages: a client isn't thread-safe
  * @client: the connection; NULL while nobody has the device open
- * @users: who needs the connection
+ * @in_use: a group or a bound device needs the connection
+ * @opens: files of the device, of the group's making
+ * @iommufd_id: its object ID, while it is on an iommufd by way of its group
  * @space: which it is in, or NULL
  */
 struct run_device {
@@ -90,7 +93,9 @@ struct run_device {
 	char cdev[32];
 	pthread_mutex_t lock;
 	struct vfio_user_client *client;
-	unsigned int users;
+	bool in_use;
+	unsigned int opens;
+	uint32_t iommufd_id;
 	struct run_space *space;
 };
 
@@ -98,16 +103,40 @@ struct run_device {
 struct run_device *run_devices(unsigned int *nr);
 
 /**
- * run_device_get() - connect, or use the connection that there is
+ * run_device_get() - connect
  * @dev: the device
  *
- * Return: 0, to be undone by run_device_put(); -EBUSY: another client has it;
- * or another negative errno.
+ * Return: 0, to be undone by run_device_put(); -EBUSY: another client has it,
+ * or this program; or another negative errno.
  */
 int run_device_get(struct run_device *dev);
 
-/** run_device_put() - the last one hangs up, which ends the session */
+/** run_device_put() - hang up, and wait until the bridge has let the device go */
 void run_device_put(struct run_device *dev);
+
+/**
+ * run_device_renew() - hang up and connect again, for the reset that this makes
+ * @dev: connected; stays in its space, if it is in one
+ */
+void run_device_renew(struct run_device *dev);
+
+/**
+ * run_device_lock() - have the connection to oneself, until run_device_unlock()
+ * @dev: a device
+ * @client: set to the connection
+ *
+ * Return: 0, or -EIO without the lock: it is lost.
+ */
+int run_device_lock(struct run_device *dev, struct vfio_user_client **client);
+
+/**
+ * run_device_unlock() - and what the program is told
+ * @dev: from run_device_lock()
+ * @ret: of the client library's
+ *
+ * Return: @ret, or -EIO if the connection broke.
+ */
+ssize_t run_device_unlock(struct run_device *dev, ssize_t ret);
 
 /* files.c */
 
@@ -149,6 +178,7 @@ struct run_ops {
  * @rdev: what fstat(2) says it is
  * @twin: the real node, opened beside ours for devices that aren't ours; -1 if
  *        there is none. Containers and iommufds have one.
+ * @pos: for read(2) and write(2), which nobody can seek
  * @is_real: the program has put a device that isn't ours on it: every ioctl
  *           goes to @twin
  */
@@ -158,6 +188,7 @@ struct run_file {
 	atomic_uint refs;
 	dev_t rdev;
 	int twin;
+	_Atomic(off_t) pos;
 	atomic_bool is_real;
 };
 
@@ -196,6 +227,9 @@ int run_fd_hide(int fd);
 
 /** run_fd_close() - close an fd from run_fd_hide(); -1 is allowed */
 void run_fd_close(int fd);
+
+/** run_fd_show() - a hidden fd was closed, or is the program's from now on */
+void run_fd_show(int fd);
 
 /** run_file_get() - another reference */
 void run_file_get(struct run_file *file);

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * close(2), dup(2) and their like, and reads and writes.
+ *
+ * The kernel does all that is done to a number; we follow it in the table. The
+ * library's own fds can't be closed, nor can others be put in their place.
+ */
+#undef _FORTIFY_SOURCE
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "debug.h"
+#include "interpose.h"
+
+static int file_close(int fd)
+{
+	struct run_file *file = run_fd_take(fd);
+	uint64_t start = run_debug_us();
+	int ret;
+
+	ret = NEXT(close)(fd);
+	if (!file)
+		return ret;
+	run_file_put(file);
+	run_debug_call(ret, start, "close(%d)", fd);
+	return ret;
+}
+
+INTERPOSED int close(int fd)
+{
+	if (run_fd_is_hidden(fd))
+		return run_result(-EBADF);
+	return file_close(fd);
+}
+
+static int close_stretch(unsigned int first, unsigned int last, int flags)
+{
+	return NEXT(close_range)(first, last, flags);
+}
+
+static void close_ours(unsigned int first, unsigned int last)
+{
+	unsigned int fd;
+
+	for (fd = first; fd <= last && fd < RUN_MAX_FDS; fd++) {
+		struct run_file *file = run_file_find(fd);
+
+		if (file)
+			file_close(fd);
+		run_file_put(file);
+	}
+}
+
+INTERPOSED int close_range(unsigned int first, unsigned int last, int flags)
+{
+	if (first > last || flags & CLOSE_RANGE_CLOEXEC)
+		return NEXT(close_range)(first, last, flags);
+	close_ours(first, last);
+	return run_fd_range(first, last, close_stretch, flags);
+}
+
+INTERPOSED void closefrom(int low)
+{
+	close_range(low < 0 ? 0 : low, UINT_MAX, 0);
+}
+
+INTERPOSED int dup(int fd)
+{
+	int ret = NEXT(dup)(fd);
+
+	if (ret >= 0)
+		run_fd_dup(fd, ret);
+	return ret;
+}
+
+INTERPOSED int dup2(int old, int new)
+{
+	int ret;
+
+	if (run_fd_is_hidden(new))
+		return run_result(-EBUSY);
+	ret = NEXT(dup2)(old, new);
+	if (ret >= 0 && old != new)
+		run_fd_dup(old, new);
+	return ret;
+}
+
+INTERPOSED int dup3(int old, int new, int flags)
+{
+	int ret;
+
+	if (run_fd_is_hidden(new))
+		return run_result(-EBUSY);
+	ret = NEXT(dup3)(old, new, flags);
+	if (ret >= 0)
+		run_fd_dup(old, new);
+	return ret;
+}
+
+#define FCNTL(name)							\
+INTERPOSED int name(int fd, int cmd, ...);				\
+INTERPOSED int name(int fd, int cmd, ...)				\
+{									\
+	va_list args;							\
+	void *arg;							\
+	int ret;							\
+									\
+	va_start(args, cmd);						\
+	arg = va_arg(args, void *);					\
+	va_end(args);							\
+	ret = NEXT(name)(fd, cmd, arg);					\
+	if (ret >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))	\
+		run_fd_dup(fd, ret);					\
+	return ret;							\
+}
+
+FCNTL(fcntl)
+FCNTL(fcntl64)
+
+static ssize_t file_transfer(struct run_file *file, void *buf, size_t count,
+			     off_t offset, bool is_write)
+{
+	ssize_t ret = run_usable();
+
+	if (ret)
+		return ret;
+	if (offset < 0)
+		return -EINVAL;
+	count = min(count, (size_t)INT_MAX & ~(size_t)4095);
+	if (is_write)
+		return file->ops->pwrite ?
+		       file->ops->pwrite(file, buf, count, offset) : -EINVAL;
+	return file->ops->pread ?
+	       file->ops->pread(file, buf, count, offset) : -EINVAL;
+}
+
+/* The kernel calls a driver that knows no vectors once for each entry. */
+static ssize_t file_vector(struct run_file *file, const struct iovec *iov,
+			   int nr, off_t offset, bool is_write)
+{
+	ssize_t done = 0, n;
+	int i;
+
+	if (nr < 0 || nr > IOV_MAX)
+		return -EINVAL;
+	for (i = 0; i < nr; i++) {
+		n = file_transfer(file, iov[i].iov_base, iov[i].iov_len,
+				  offset + done, is_write);
+		if (n < 0)
+			return done ? done : n;
+		done += n;
+		if (n != iov[i].iov_len)
+			break;
+	}
+	return done;
+}
+
+#define AT_POS	(-1)
+
+/* @offset: AT_POS for where the last one ended; the file is put. */
+static ssize_t file_rw(struct run_file *file, int fd, const char *name,
+		       const struct iovec *iov, int nr, off_t offset,
+		       bool is_write)
+{
+	off_t at = offset == AT_POS ? atomic_load(&file->pos) : offset;
+	uint64_t start = run_debug_us();
+	ssize_t ret;
+
+	ret = file_vector(file, iov, nr, at, is_write);
+	if (ret > 0 && offset == AT_POS)
+		atomic_fetch_add(&file->pos, ret);
+	run_debug_call(ret, start, "%s(%d, region %d, %#llx, %zu)", name, fd,
+		       (int)(at >> 40), at & ((1ull << 40) - 1),
+		       nr ? iov->iov_len : 0);
+	run_file_put(file);
+	return run_result(ret);
+}
+
+/* An offset of the program's that means AT_POS to us is a bad one. */
+static off_t file_offset(off_t offset)
+{
+	return offset < 0 ? LONG_MIN : offset;
+}
+
+#define READ(name, params, call, buf, count, offset, is_write)		\
+INTERPOSED ssize_t name params;						\
+INTERPOSED ssize_t name params						\
+{									\
+	struct run_file *file = run_file_find(fd);			\
+	struct iovec iov = { (void *)(buf), count };			\
+									\
+	if (!file)							\
+		return NEXT(name) call;					\
+	return file_rw(file, fd, #name, &iov, 1, offset, is_write);	\
+}
+
+READ(read, (int fd, void *buf, size_t count), (fd, buf, count),
+     buf, count, AT_POS, false)
+READ(__read_chk, (int fd, void *buf, size_t count, size_t room),
+     (fd, buf, count, room), buf, count, AT_POS, false)
+READ(write, (int fd, const void *buf, size_t count), (fd, buf, count),
+     buf, count, AT_POS, true)
+READ(pread, (int fd, void *buf, size_t count, off_t offset),
+     (fd, buf, count, offset), buf, count, file_offset(offset), false)
+READ(pread64, (int fd, void *buf, size_t count, off_t offset),
+     (fd, buf, count, offset), buf, count, file_offset(offset), false)
+READ(__pread_chk, (int fd, void *buf, size_t count, off_t offset, size_t room),
+     (fd, buf, count, offset, room), buf, count, file_offset(offset), false)
+READ(__pread64_chk, (int fd, void *buf, size_t count, off_t offset, size_t room),
+     (fd, buf, count, offset, room), buf, count, file_offset(offset), false)
+READ(pwrite, (int fd, const void *buf, size_t count, off_t offset),
+     (fd, buf, count, offset), buf, count, file_offset(offset), true)
+READ(pwrite64, (int fd, const void *buf, size_t count, off_t offset),
+     (fd, buf, count, offset), buf, count, file_offset(offset), true)
+
+#define READV(name, params, call, offset, is_write)			\
+INTERPOSED ssize_t name params;						\
+INTERPOSED ssize_t name params						\
+{									\
+	struct run_file *file = run_file_find(fd);			\
+									\
+	if (!file)							\
+		return NEXT(name) call;					\
+	return file_rw(file, fd, #name, iov, nr, offset, is_write);	\
+}
+
+READV(readv, (int fd, const struct iovec *iov, int nr), (fd, iov, nr), AT_POS,
+      false)
+READV(writev, (int fd, const struct iovec *iov, int nr), (fd, iov, nr), AT_POS,
+      true)
+READV(preadv, (int fd, const struct iovec *iov, int nr, off_t offset),
+      (fd, iov, nr, offset), file_offset(offset), false)
+READV(preadv64, (int fd, const struct iovec *iov, int nr, off_t offset),
+      (fd, iov, nr, offset), file_offset(offset), false)
+READV(pwritev, (int fd, const struct iovec *iov, int nr, off_t offset),
+      (fd, iov, nr, offset), file_offset(offset), true)
+READV(pwritev64, (int fd, const struct iovec *iov, int nr, off_t offset),
+      (fd, iov, nr, offset), file_offset(offset), true)
+/* Here -1 is where the last one ended, to the kernel, too. */
+READV(preadv2, (int fd, const struct iovec *iov, int nr, off_t offset,
+		int flags),
+      (fd, iov, nr, offset, flags), offset, false)
+READV(preadv64v2, (int fd, const struct iovec *iov, int nr, off_t offset,
+		   int flags),
+      (fd, iov, nr, offset, flags), offset, false)
+READV(pwritev2, (int fd, const struct iovec *iov, int nr, off_t offset,
+		 int flags),
+      (fd, iov, nr, offset, flags), offset, true)
+READV(pwritev64v2, (int fd, const struct iovec *iov, int nr, off_t offset,
+		    int flags),
+      (fd, iov, nr, offset, flags), offset, true)
+
+#define LSEEK(name)							\
+INTERPOSED off_t name(int fd, off_t offset, int whence);		\
+INTERPOSED off_t name(int fd, off_t offset, int whence)			\
+{									\
+	struct run_file *file = run_file_find(fd);			\
+									\
+	run_file_put(file);						\
+	return file ? run_result(-ESPIPE) :				\
+		      NEXT(name)(fd, offset, whence);			\
+}
+
+LSEEK(lseek)
+LSEEK(lseek64)
