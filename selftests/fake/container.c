@@ -214,7 +214,7 @@ static const struct fake_ops container_ops = {
 	.release = container_release,
 };
 
-int container_open(int fd)
+int container_open(int fd, uint32_t number)
 {
 	struct container *container = calloc(1, sizeof(*container));
 

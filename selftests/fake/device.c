@@ -27,17 +27,21 @@
 
 static struct device *orphans;
 
+/* By index: bound to an iommufd; and how many are open in this process. */
+static struct device *bound[1 + FAKE_MAX_MORE];
+static unsigned int nr_open[1 + FAKE_MAX_MORE];
+
 static const struct fake_config *config(void)
 {
 	return &fake_control()->config;
 }
 
-static int memory_open(void)
+static int memory_open(unsigned int index)
 {
 	char path[PATH_MAX], node[80];
 	int fd;
 
-	snprintf(node, sizeof(node), "mem/%s", config()->name);
+	snprintf(node, sizeof(node), "mem/%s", machine_name(index));
 	fd = raw_openat(AT_FDCWD, fake_path(path, node), O_RDWR | O_CLOEXEC,
 			0);
 	return fd < 0 ? -errno : fd;
@@ -46,23 +50,26 @@ static int memory_open(void)
 int device_open_memory(const struct stat *st)
 {
 	struct stat own;
+	unsigned int i;
 	int fd;
 
 	if (st->st_size != (off_t)config()->nr_regions << FAKE_REGION_SHIFT)
 		return -ENOENT;
-	fd = memory_open();
-	if (fd < 0 || (!fstat(fd, &own) && own.st_dev == st->st_dev &&
-		       own.st_ino == st->st_ino))
-		return fd;
-	raw_close(fd);
+	for (i = 0; i < machine_nr(); i++) {
+		fd = memory_open(i);
+		if (fd < 0 || (!fstat(fd, &own) && own.st_dev == st->st_dev &&
+			       own.st_ino == st->st_ino))
+			return fd;
+		raw_close(fd);
+	}
 	return -ENOENT;
 }
 
 /* Is the device open anywhere? And if so, did that begin with the cdev? */
-static bool memory_locked(bool *cdev)
+static bool memory_locked(unsigned int index, bool *cdev)
 {
 	struct flock mark = { .l_type = F_WRLCK, .l_len = 1 };
-	int fd = memory_open();
+	int fd = memory_open(index);
 	bool locked;
 
 	if (fd < 0)
@@ -74,14 +81,23 @@ static bool memory_locked(bool *cdev)
 	return locked;
 }
 
+/* The last fd of a device has gone. */
+static void device_disable(unsigned int index)
+{
+	irq_exit(index);
+	if (index)
+		return;
+	doorbell_exit();
+	migration_exit();
+	logging_exit();
+}
+
 static void device_free(struct device *dev)
 {
-	if (dev->bound) {
-		irq_exit();
-		doorbell_exit();
-		migration_exit();
-		logging_exit();
-	}
+	if (dev->bound && !--nr_open[dev->index])
+		device_disable(dev->index);
+	if (bound[dev->index] == dev)
+		bound[dev->index] = NULL;
 	if (dev->ioas)
 		iommufd_detach(dev->ioas);
 	if (dev->iommufd)
@@ -94,24 +110,29 @@ static void device_free(struct device *dev)
 /* Close those for good that nobody else holds any more. */
 static void orphans_reap(void)
 {
-	struct device *dev;
+	struct device **at = &orphans, *dev;
 	bool cdev;
 
-	if (!orphans || memory_locked(&cdev))
-		return;
-	while ((dev = orphans)) {
-		orphans = dev->next;
+	while ((dev = *at)) {
+		if (memory_locked(dev->index, &cdev)) {
+			at = &dev->next;
+			continue;
+		}
+		*at = dev->next;
 		fake_control()->orphans--;
 		device_free(dev);
 	}
 }
 
-bool device_held(void)
+bool device_held(uint32_t group)
 {
-	bool cdev;
+	bool cdev, held = false;
+	unsigned int i;
 
 	orphans_reap();
-	return memory_locked(&cdev);
+	for (i = 0; i < machine_nr(); i++)
+		held |= machine_group(i) == group && memory_locked(i, &cdev);
+	return held;
 }
 
 static void device_release(struct fake_file *file)
@@ -119,7 +140,7 @@ static void device_release(struct fake_file *file)
 	struct device *dev = container_of(file, struct device, file);
 	bool cdev;
 
-	if (!dev->bound || !memory_locked(&cdev)) {
+	if (!dev->bound || !memory_locked(dev->index, &cdev)) {
 		device_free(dev);
 		return;
 	}
@@ -131,11 +152,34 @@ static void device_release(struct fake_file *file)
 static void device_enable(struct device *dev, int fd)
 {
 	dev->bound = true;
+	/* Out of a group, one that is open is given once more as it is. */
+	if (nr_open[dev->index]++)
+		return;
 	fake_control()->enables++;
-	model_reset(fd, true);
-	irq_init();
+	model_reset(dev->index, fd, true);
+	irq_init(dev->index);
+	if (dev->index)
+		return;
 	doorbell_init();
 	logging_exit();
+}
+
+/* Of a group, all devices have one owner: those of other processes, too. */
+static bool group_is_ours(const struct device *dev,
+			  const struct fake_file *iommufd)
+{
+	unsigned int i;
+	bool cdev;
+
+	for (i = 0; i < machine_nr(); i++) {
+		if (i == dev->index ||
+		    machine_group(i) != machine_group(dev->index))
+			continue;
+		if (bound[i] ? bound[i]->iommufd != iommufd :
+			       memory_locked(i, &cdev))
+			return false;
+	}
+	return true;
 }
 
 static long device_check_iommufd(const struct abi_device_bind_iommufd *bind,
@@ -159,8 +203,8 @@ static long device_bind(struct device *dev, int fd,
 	    dev->group)
 		return -EINVAL;
 	orphans_reap();
-	held = memory_locked(&cdev);
-	if (group_is_open() || (held && !cdev))
+	held = memory_locked(dev->index, &cdev);
+	if (group_is_open(machine_group(dev->index)) || (held && !cdev))
 		return -EBUSY;
 	if (dev->bound)
 		return -EINVAL;
@@ -169,7 +213,7 @@ static long device_bind(struct device *dev, int fd,
 		return ret;
 	if (held || raw_flock(fd))
 		return -EINVAL;
-	if (config()->not_viable) {
+	if (config()->not_viable || !group_is_ours(dev, iommufd)) {
 		syscall(SYS_flock, fd, LOCK_UN);
 		return -EPERM;
 	}
@@ -177,10 +221,25 @@ static long device_bind(struct device *dev, int fd,
 	raw_fcntl(fd, F_OFD_SETLK, (unsigned long)&mark);
 	file_get(iommufd);
 	dev->iommufd = iommufd;
+	bound[dev->index] = dev;
 	dev->id = iommufd_new_id(iommufd);
 	bind->out_devid = dev->id;
 	device_enable(dev, fd);
 	return 0;
+}
+
+/* Of a group, all devices that are attached have one address space. */
+static bool group_can_attach(const struct device *dev, const struct ioas *ioas)
+{
+	unsigned int i;
+
+	for (i = 0; i < machine_nr(); i++) {
+		if (i != dev->index && bound[i] && bound[i]->ioas &&
+		    machine_group(i) == machine_group(dev->index) &&
+		    bound[i]->ioas != ioas)
+			return false;
+	}
+	return true;
 }
 
 static long device_attach(struct device *dev,
@@ -195,6 +254,10 @@ static long device_attach(struct device *dev,
 	ioas = iommufd_attach(dev->iommufd, attach->pt_id);
 	if (!ioas)
 		return -ENOENT;
+	if (!group_can_attach(dev, ioas)) {
+		iommufd_detach(ioas);
+		return -EINVAL;
+	}
 	if (dev->ioas)
 		iommufd_detach(dev->ioas);
 	dev->ioas = ioas;
@@ -284,11 +347,11 @@ static long device_region_info(struct vfio_region_info *info)
 	return 0;
 }
 
-static long device_reset(int fd)
+static long device_reset(unsigned int index, int fd)
 {
 	if (!config()->flr)
 		return -EINVAL;
-	model_reset(fd, false);
+	model_reset(index, fd, false);
 	fake_control()->resets++;
 	return 0;
 }
@@ -304,7 +367,29 @@ static bool other_owned(const struct device *dev, uint32_t i)
 {
 	const struct fake_other *other = &config()->others[i];
 
-	return dev->group ? other->group == config()->group : other->owned;
+	return dev->group ? other->group == machine_group(dev->index) :
+			    other->owned;
+}
+
+/*
+ * A device of ours: bound to the same iommufd, or to none while another of its
+ * group is. With a group, what counts is which groups there are.
+ */
+static bool more_owned(const struct device *dev, unsigned int index)
+{
+	unsigned int i;
+	bool cdev;
+
+	if (dev->group)
+		return machine_group(index) == machine_group(dev->index);
+	if (bound[index])
+		return bound[index]->iommufd == dev->iommufd;
+	for (i = 0; i < machine_nr(); i++) {
+		if (bound[i] && bound[i]->iommufd == dev->iommufd &&
+		    machine_group(i) == machine_group(index))
+			return !memory_locked(index, &cdev);
+	}
+	return false;
 }
 
 static bool bus_owned(const struct device *dev)
@@ -315,6 +400,47 @@ static bool bus_owned(const struct device *dev)
 		if (!other_owned(dev, i))
 			return false;
 	}
+	for (i = 0; i < machine_nr(); i++) {
+		if (machine_same_bus(dev->index, i) && !more_owned(dev, i))
+			return false;
+	}
+	return true;
+}
+
+static uint32_t bus_nr(const struct device *dev)
+{
+	uint32_t i, nr = config()->nr_others;
+
+	for (i = 0; i < machine_nr(); i++)
+		nr += machine_same_bus(dev->index, i);
+	return nr;
+}
+
+/* With iommufd: its number there, or whether it counts as ours without one. */
+static uint32_t bus_id(const struct device *dev, unsigned int index)
+{
+	if (dev->group)
+		return machine_group(index);
+	if (bound[index] && bound[index]->iommufd == dev->iommufd)
+		return bound[index]->id;
+	return more_owned(dev, index) ? HOT_RESET_ID_OWNED :
+					HOT_RESET_ID_NOT_OWNED;
+}
+
+static bool bus_describe(const struct device *dev, unsigned int index,
+			 struct vfio_pci_dependent_device *entry)
+{
+	unsigned int segment, bus, slot, function;
+
+	if (sscanf(machine_name(index), "%x:%x:%x.%x", &segment, &bus, &slot,
+		   &function) != 4)
+		return false;
+	*entry = (struct vfio_pci_dependent_device){
+		.group_id = bus_id(dev, index),
+		.segment = segment,
+		.bus = bus,
+		.devfn = slot << 3 | function,
+	};
 	return true;
 }
 
@@ -322,8 +448,7 @@ static long device_bus_info(const struct device *dev,
 			    struct vfio_pci_hot_reset_info *info)
 {
 	struct vfio_pci_dependent_device *entry = info->devices;
-	unsigned int segment = 0, bus = 0, slot = 0, function = 0;
-	uint32_t i, nr = 1 + config()->nr_others;
+	uint32_t i, nr = bus_nr(dev);
 
 	if (info->argsz < sizeof(*info))
 		return -EINVAL;
@@ -332,15 +457,11 @@ static long device_bus_info(const struct device *dev,
 	if (info->argsz < sizeof(*info) + nr * sizeof(*entry))
 		return -ENOSPC;
 
-	if (sscanf(config()->name, "%x:%x:%x.%x", &segment, &bus, &slot,
-		   &function) != 4)
-		return -ENODEV;
-	*entry++ = (struct vfio_pci_dependent_device){
-		.group_id = dev->group ? config()->group : dev->id,
-		.segment = segment,
-		.bus = bus,
-		.devfn = slot << 3 | function,
-	};
+	for (i = 0; i < machine_nr(); i++) {
+		if (machine_same_bus(dev->index, i) &&
+		    !bus_describe(dev, i, entry++))
+			return -ENODEV;
+	}
 	for (i = 0; i < config()->nr_others; i++) {
 		const struct fake_other *other = &config()->others[i];
 
@@ -359,22 +480,43 @@ static long device_bus_info(const struct device *dev,
 	return 0;
 }
 
-static long device_bus_check_fds(const struct vfio_pci_hot_reset *reset)
+static long device_bus_check_fds(const struct device *dev,
+				 const struct vfio_pci_hot_reset *reset)
 {
+	bool own = false;
 	uint32_t i;
 
-	if (!reset->count || reset->count > 1 + config()->nr_others)
+	if (!reset->count || reset->count > bus_nr(dev))
 		return -EINVAL;
 	for (i = 0; i < reset->count; i++) {
+		struct fake_file *group = file_of(reset->group_fds[i],
+						  FAKE_GROUP);
+
 		if (raw_fcntl(reset->group_fds[i], F_GETFD, 0) < 0)
 			return -EBADF;
-		if (!file_of(reset->group_fds[i], FAKE_GROUP))
+		if (!group)
 			return -EINVAL;
+		own |= group_number(group) == machine_group(dev->index);
 	}
-	return 0;
+	return own ? 0 : -EINVAL;
 }
 
-static long device_bus_reset(const struct device *dev, int fd,
+/* All of the bus forgets. */
+static void bus_reset(const struct device *dev)
+{
+	uint32_t i;
+	int fd;
+
+	for (i = 0; i < machine_nr(); i++) {
+		fd = machine_same_bus(dev->index, i) ? memory_open(i) : -1;
+		if (fd < 0)
+			continue;
+		model_reset(i, fd, false);
+		raw_close(fd);
+	}
+}
+
+static long device_bus_reset(const struct device *dev,
 			     const struct vfio_pci_hot_reset *reset)
 {
 	long ret;
@@ -383,12 +525,12 @@ static long device_bus_reset(const struct device *dev, int fd,
 		return -EINVAL;
 	if (!dev->group && reset->count)
 		return -EINVAL;
-	ret = dev->group ? device_bus_check_fds(reset) : 0;
+	ret = dev->group ? device_bus_check_fds(dev, reset) : 0;
 	if (ret)
 		return ret;
 	if (!bus_owned(dev))
 		return -EINVAL;
-	model_reset(fd, false);
+	bus_reset(dev);
 	fake_control()->hot_resets++;
 	return 0;
 }
@@ -408,17 +550,17 @@ static long device_bound_ioctl(struct device *dev, int fd,
 	case VFIO_DEVICE_GET_IRQ_INFO:
 		return irq_info(arg);
 	case VFIO_DEVICE_SET_IRQS:
-		return irq_set(arg);
+		return irq_set(dev->index, arg);
 	case VFIO_DEVICE_RESET:
-		return device_reset(fd);
+		return device_reset(dev->index, fd);
 	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
 		return bus_check(dev) ?: device_bus_info(dev, arg);
 	case VFIO_DEVICE_PCI_HOT_RESET:
-		return bus_check(dev) ?: device_bus_reset(dev, fd, arg);
+		return bus_check(dev) ?: device_bus_reset(dev, arg);
 	case VFIO_DEVICE_FEATURE:
-		return feature_call(fd, arg);
+		return dev->index ? -ENOTTY : feature_call(fd, arg);
 	case VFIO_DEVICE_IOEVENTFD:
-		return doorbell_set(arg);
+		return dev->index ? -ENOTTY : doorbell_set(arg);
 	default:
 		return -ENOTTY;
 	}
@@ -442,25 +584,28 @@ static const struct fake_ops device_ops = {
 	.release = device_release,
 };
 
-static struct device *device_new(void)
+static struct device *device_new(unsigned int index)
 {
 	struct device *dev = calloc(1, sizeof(*dev));
 
-	if (dev)
+	if (dev) {
 		dev->file = (struct fake_file){ &device_ops, 1 };
+		dev->index = index;
+	}
 	return dev;
 }
 
-int device_open_cdev(int marker)
+int device_open_cdev(int marker, uint32_t number)
 {
-	int fd = memory_open();
+	int index = machine_find_cdev(number), fd;
 	struct device *dev;
 
 	/* The marker has shown that the node exists and may be opened. */
 	raw_close(marker);
+	fd = index < 0 ? index : memory_open(index);
 	if (fd < 0)
 		return fd;
-	dev = device_new();
+	dev = device_new(index);
 	if (!dev) {
 		raw_close(fd);
 		return -ENOMEM;
@@ -468,19 +613,31 @@ int device_open_cdev(int marker)
 	return file_install(fd, &dev->file);
 }
 
-int device_get_fd(struct fake_file *group)
+/* Whoever holds it got it out of this group, which has stayed open. */
+static bool device_is_open_from(const struct fake_file *group,
+				unsigned int index)
+{
+	const struct device *dev = orphans;
+
+	while (dev && (dev->index != index || dev->group != group))
+		dev = dev->next;
+	return dev;
+}
+
+int device_get_fd(struct fake_file *group, unsigned int index)
 {
 	struct device *dev;
 	int fd, err;
 
-	fd = memory_open();
+	orphans_reap();
+	fd = memory_open(index);
 	if (fd < 0)
 		return fd;
 	err = -EBUSY;
-	if (raw_flock(fd))
+	if (raw_flock(fd) && !device_is_open_from(group, index))
 		goto close;
 	err = -ENOMEM;
-	dev = device_new();
+	dev = device_new(index);
 	if (!dev)
 		goto close;
 

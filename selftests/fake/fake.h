@@ -28,6 +28,7 @@
 #define FAKE_MAX_RANGES		8
 #define FAKE_MAX_OTHERS		8
 #define FAKE_MAX_RULES		16
+#define FAKE_MAX_MORE		3
 #define FAKE_SHOWN_MAPS		256
 #define FAKE_LOG_LEN		64
 #define FAKE_CALL_LOG_LEN	256
@@ -81,6 +82,7 @@ enum fake_kind {
  * @delay_ms: wait this long first, in milliseconds
  * @limit: for FAKE_PREAD, FAKE_PWRITE, FAKE_READ and FAKE_WRITE with @err 0:
  *         transfer at most this many bytes; 0: no limit
+ * @stubborn: no signal ends the wait, as with a kernel that doesn't return
  * @seen: occurrences so far, counted by the fake
  */
 struct fake_rule {
@@ -91,6 +93,7 @@ struct fake_rule {
 	uint32_t err;
 	uint32_t delay_ms;
 	uint32_t limit;
+	bool stubborn;
 	uint32_t seen;
 };
 
@@ -140,6 +143,18 @@ struct fake_other {
 };
 
 /**
+ * struct fake_more - one more device, like the first
+ * @name: PCI address; on the first's bus a reset of that touches it as well
+ * @group: its IOMMU group
+ * @cdev: number of its node in /dev/vfio/devices
+ */
+struct fake_more {
+	char name[64];
+	uint32_t group;
+	uint32_t cdev;
+};
+
+/**
  * struct fake_config - the machine that the fake plays
  * @name: of the device: PCI address, or UUID of a mediated device
  * @group: its IOMMU group
@@ -156,6 +171,8 @@ struct fake_other {
  * @bus_reset: its bus can be reset
  * @device_flags: VFIO_DEVICE_FLAGS_*, without RESET, which @flr sets
  * @api_version: what VFIO_GET_API_VERSION answers
+ * @nr_more: entries of @more in use
+ * @more: devices beside the first; for mediated devices there are none
  * @nr_others: entries of @others in use
  * @others: what else a reset of the bus touches
  * @nr_regions: entries of @regions in use
@@ -193,6 +210,8 @@ struct fake_config {
 	bool bus_reset;
 	uint32_t device_flags;
 	uint32_t api_version;
+	uint32_t nr_more;
+	struct fake_more more[FAKE_MAX_MORE];
 	uint32_t nr_others;
 	struct fake_other others[FAKE_MAX_OTHERS];
 	uint32_t nr_regions;
@@ -330,7 +349,7 @@ struct fake_doorbell {
  * @calls: how often each call happened
  * @ioctls: how often each ioctl happened, by kind and _IOC_NR
  * @opens: how often each kind of fd was opened
- * @enables: how often the device went from closed to open (and was reset)
+ * @enables: how often a device went from closed to open (and was reset)
  * @resets: VFIO_DEVICE_RESET that worked
  * @hot_resets: VFIO_DEVICE_PCI_HOT_RESET that worked
  * @orphans: devices that this process closed and another still holds
@@ -349,6 +368,7 @@ struct fake_doorbell {
  * @call_log: the last ones, in order; call number n is in entry
  *            n % FAKE_CALL_LOG_LEN
  * @irq: the interrupts
+ * @more_irq: those of the devices beside the first; @irq's lock protects them
  */
 struct fake_control {
 	uint32_t magic;
@@ -377,6 +397,7 @@ struct fake_control {
 	uint32_t nr_doorbells;
 	struct fake_doorbell doorbells[FAKE_MAX_DOORBELLS];
 	struct fake_irq irq;
+	struct fake_irq more_irq[FAKE_MAX_MORE];
 };
 
 /*
@@ -426,6 +447,16 @@ struct fake_control {
  */
 int fake_irq_raise(struct fake_control *control, uint32_t index,
 		   uint32_t vector);
+
+/**
+ * fake_irq_raise_on() - as fake_irq_raise(), by any device
+ * @control: the shared page
+ * @device: 0 for the first, n for more[n - 1]
+ * @index: VFIO_PCI_*_IRQ_INDEX
+ * @vector: sub-index
+ */
+int fake_irq_raise_on(struct fake_control *control, unsigned int device,
+		      uint32_t index, uint32_t vector);
 
 /**
  * fake_irq_poll() - act on INTx's unmask eventfd

@@ -126,6 +126,7 @@ void fake_rule_set(struct fake_root *root, unsigned int slot,
 	shared->err = rule->err;
 	shared->delay_ms = rule->delay_ms;
 	shared->limit = rule->limit;
+	shared->stubborn = rule->stubborn;
 	shared->seen = 0;
 	__atomic_store_n(&shared->call, rule->call, __ATOMIC_RELEASE);
 }

@@ -15,11 +15,13 @@
 /**
  * struct group - an open group
  * @file: what its fds refer to
+ * @number: which group
  * @container: which it is in, or NULL
  * @nr_devices: how many of its devices are open
  */
 struct group {
 	struct fake_file file;
+	uint32_t number;
 	struct container *container;
 	unsigned int nr_devices;
 };
@@ -72,11 +74,13 @@ static long group_unset_container(struct group *group)
 
 static long group_get_device(struct group *group, const char *name)
 {
-	if (strcmp(name, config()->name))
+	int index = machine_find(name);
+
+	if (index < 0 || machine_group(index) != group->number)
 		return -ENODEV;
 	if (!group->container || !container_ready(group->container))
 		return -EINVAL;
-	return device_get_fd(&group->file);
+	return device_get_fd(&group->file, index);
 }
 
 static long group_ioctl(struct fake_file *file, int fd, unsigned long request,
@@ -113,18 +117,19 @@ static const struct fake_ops group_ops = {
 	.release = group_release,
 };
 
-int group_open(int fd)
+int group_open(int fd, uint32_t number)
 {
 	struct group *group;
 	int err = -EBUSY;
 
-	if (raw_flock(fd) || device_held())
+	if (raw_flock(fd) || device_held(number))
 		goto close;
 	err = -ENOMEM;
 	group = calloc(1, sizeof(*group));
 	if (!group)
 		goto close;
 	group->file = (struct fake_file){ &group_ops, 1 };
+	group->number = number;
 	return file_install(fd, &group->file);
 
 close:
@@ -132,14 +137,14 @@ close:
 	return err;
 }
 
-bool group_is_open(void)
+bool group_is_open(uint32_t number)
 {
 	char path[PATH_MAX], node[64];
 	bool is_open;
 	int fd;
 
 	snprintf(node, sizeof(node), "dev/vfio/%s%u",
-		 config()->noiommu ? "noiommu-" : "", config()->group);
+		 config()->noiommu ? "noiommu-" : "", number);
 	fd = raw_openat(AT_FDCWD, fake_path(path, node), O_RDONLY | O_CLOEXEC,
 			0);
 	if (fd < 0)
@@ -147,6 +152,11 @@ bool group_is_open(void)
 	is_open = raw_flock(fd);
 	raw_close(fd);
 	return is_open;
+}
+
+uint32_t group_number(struct fake_file *group)
+{
+	return container_of(group, struct group, file)->number;
 }
 
 struct container *group_container(struct fake_file *group)

@@ -25,8 +25,10 @@ static void rule_delay(const struct fake_rule *rule)
 		.tv_nsec = rule->delay_ms % 1000 * 1000000l,
 	};
 
-	if (rule->delay_ms)
-		nanosleep(&delay, NULL);
+	if (!rule->delay_ms)
+		return;
+	while (nanosleep(&delay, &delay) && rule->stubborn)
+		;
 }
 
 static int rules_apply(enum fake_call call, enum fake_kind kind,

@@ -56,6 +56,22 @@ void fake_unlock(void);
 char *fake_path(char *buf, const char *path);
 
 /*
+ * machine.c: devices, by index, of which 0 is the first
+ */
+unsigned int machine_nr(void);
+const char *machine_name(unsigned int index);
+uint32_t machine_group(unsigned int index);
+uint32_t machine_cdev(unsigned int index);
+struct fake_irq *machine_irq(unsigned int index);
+
+/** machine_find() - the index of a device, or -ENODEV */
+int machine_find(const char *name);
+int machine_find_cdev(uint32_t cdev);
+
+/** machine_same_bus() - does a reset of the one's bus touch the other? */
+bool machine_same_bus(unsigned int a, unsigned int b);
+
+/*
  * inject.c: rules and counters. Called without the lock, before the call.
  */
 
@@ -299,16 +315,16 @@ bool chain_put(const struct chain *chain, void *arg, uint32_t *argsz,
 
 /*
  * container.c, group.c, iommufd.c, device.c: the nodes in /dev. The open
- * functions get an fd of the node's marker file, which becomes theirs, and
- * return it, or another one, or a negative errno.
+ * functions get an fd of the node's marker file, which becomes theirs, and the
+ * number in the node's name, and return it, or another one, or a negative errno.
  */
 struct container;
 struct ioas;
 
-int container_open(int fd);
-int group_open(int fd);
-int iommufd_open(int fd);
-int device_open_cdev(int fd);
+int container_open(int fd, uint32_t number);
+int group_open(int fd, uint32_t number);
+int iommufd_open(int fd, uint32_t number);
+int device_open_cdev(int fd, uint32_t number);
 
 /** container_attach() - VFIO_GROUP_SET_CONTAINER; takes a reference */
 struct container *container_attach(struct fake_file *file);
@@ -324,7 +340,10 @@ bool container_ready(const struct container *container);
 struct container *group_container(struct fake_file *group);
 
 /** group_is_open() - does any process have the group open? */
-bool group_is_open(void);
+bool group_is_open(uint32_t number);
+
+/** group_number() - which group it is */
+uint32_t group_number(struct fake_file *group);
 
 /** group_use() - one device more, or with false one less, came of it */
 void group_use(struct fake_file *group, bool use);
@@ -340,6 +359,7 @@ struct dma_space *ioas_space(struct ioas *ioas);
 /**
  * struct device - an open device, or one that is going to be
  * @file: what the fd refers to
+ * @index: which device
  * @bound: it can be used
  * @group: which it came from, a reference; NULL for a cdev
  * @iommufd: which it is bound to, a reference; NULL with a group
@@ -349,6 +369,7 @@ struct dma_space *ioas_space(struct ioas *ioas);
  */
 struct device {
 	struct fake_file file;
+	unsigned int index;
 	bool bound;
 	struct fake_file *group;
 	struct fake_file *iommufd;
@@ -358,16 +379,16 @@ struct device {
 };
 
 /** device_get_fd() - VFIO_GROUP_GET_DEVICE_FD */
-int device_get_fd(struct fake_file *group);
+int device_get_fd(struct fake_file *group, unsigned int index);
 
-/** device_held() - does any process hold the device? Sees to orphans first */
-bool device_held(void);
+/** device_held() - does any process hold one of a group? Sees to orphans first */
+bool device_held(uint32_t group);
 
 /**
- * device_open_memory() - open the device's file, without its lock
+ * device_open_memory() - open a device's file, without its lock
  * @st: of a file
  *
- * Return: an fd if it is that file, or a negative errno.
+ * Return: an fd if it is such a file, or a negative errno.
  */
 int device_open_memory(const struct stat *st);
 
@@ -380,10 +401,10 @@ int device_mmap(const struct device *dev, uint64_t offset, size_t len);
 /*
  * irq.c
  */
-void irq_init(void);
-void irq_exit(void);
+void irq_init(unsigned int index);
+void irq_exit(unsigned int index);
 long irq_info(void *arg);
-long irq_set(void *arg);
+long irq_set(unsigned int index, void *arg);
 
 /** eventfd_take() - hide_fd() for an eventfd; -EINVAL if it isn't one */
 int eventfd_take(int fd);
@@ -470,11 +491,12 @@ void stream_disable(struct stream **stream);
 
 /**
  * model_reset() - the device forgets
+ * @index: which
  * @fd: one of its fds
  * @config: its configuration space too, as when it is opened; a reset of an
  *          open device restores that
  */
-void model_reset(int fd, bool config);
+void model_reset(unsigned int index, int fd, bool config);
 ssize_t model_read(struct device *dev, int fd, void *buf, size_t count,
 		   uint64_t pos);
 ssize_t model_write(struct device *dev, int fd, const void *buf, size_t count,

@@ -309,7 +309,7 @@ static const struct fake_ops iommufd_ops = {
 	.release = iommufd_release,
 };
 
-int iommufd_open(int fd)
+int iommufd_open(int fd, uint32_t number)
 {
 	struct iommufd *iommufd = calloc(1, sizeof(*iommufd));
 

@@ -36,9 +36,12 @@ static const struct fake_config *config(void)
 	return &fake_control()->config;
 }
 
+/* Whose interrupts these are, for the time of a call. */
+static unsigned int device;
+
 static struct fake_irq *state(void)
 {
-	return &fake_control()->irq;
+	return machine_irq(device);
 }
 
 /* Without /proc, whatever has no file type passes; sockets and files do not. */
@@ -98,10 +101,11 @@ static void irq_disable(void)
 	state()->pending = false;
 }
 
-void irq_init(void)
+void irq_init(unsigned int index)
 {
 	uint32_t i;
 
+	device = index;
 	fake_irq_lock(fake_control());
 	state()->pid = getpid();
 	state()->index = FAKE_NO_INDEX;
@@ -116,10 +120,11 @@ void irq_init(void)
 	fake_irq_unlock(fake_control());
 }
 
-void irq_exit(void)
+void irq_exit(unsigned int index)
 {
 	uint32_t i;
 
+	device = index;
 	fake_irq_lock(fake_control());
 	irq_disable();
 	for (i = 0; i < FAKE_MAX_IRQS; i++)
@@ -340,12 +345,13 @@ static long irq_check(const struct vfio_irq_set *set)
 	return set->argsz - sizeof(*set) < set->count * width ? -EINVAL : 0;
 }
 
-long irq_set(void *arg)
+long irq_set(unsigned int index, void *arg)
 {
 	const struct vfio_irq_set *set = arg;
 	struct irq_call call;
 	long ret;
 
+	device = index;
 	ret = irq_check(set);
 	if (ret)
 		return ret;

@@ -63,7 +63,7 @@ static bool has_registers(void)
 				       FAKE_REGS_SIZE;
 }
 
-void model_reset(int fd, bool with_config)
+void model_reset(unsigned int index, int fd, bool with_config)
 {
 	static const uint8_t signature[] = { 0x55, 0xaa };
 	uint8_t space[256];
@@ -77,7 +77,8 @@ void model_reset(int fd, bool with_config)
 			FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			position(i, 0), config()->regions[i].size);
 	}
-	migration_exit();
+	if (!index)
+		migration_exit();
 	if (has_registers())
 		reg_set(fd, FAKE_REG_ID, FAKE_ID);
 	raw_pwrite(fd, signature, sizeof(signature),
@@ -135,7 +136,7 @@ static uint64_t model_dma_run(struct device *dev, int fd)
 			status = FAKE_DMA_READ_FAULT;
 		else if (dma_copy(space, dst, buf, part, true))
 			status = FAKE_DMA_WRITE_FAULT;
-		else
+		else if (!dev->index)
 			logging_write(dst, part);
 		src += part;
 		dst += part;
@@ -145,14 +146,14 @@ static uint64_t model_dma_run(struct device *dev, int fd)
 	return status;
 }
 
-static void model_raise(int fd, uint64_t value)
+static void model_raise(const struct device *dev, int fd, uint64_t value)
 {
 	uint32_t index = value >> 32;
 
 	if (index == VFIO_PCI_INTX_IRQ_INDEX &&
 	    command(fd) & PCI_COMMAND_INTX_DISABLE)
 		return;
-	fake_irq_raise(fake_control(), index, value);
+	fake_irq_raise_on(fake_control(), dev->index, index, value);
 }
 
 static void register_write(const struct access *access, const void *data)
@@ -174,7 +175,7 @@ static void register_write(const struct access *access, const void *data)
 		reg_set(fd, FAKE_REG_DOORBELL, 0);
 		break;
 	case FAKE_REG_RAISE:
-		model_raise(fd, reg_get(fd, FAKE_REG_RAISE));
+		model_raise(access->dev, fd, reg_get(fd, FAKE_REG_RAISE));
 		break;
 	}
 }

@@ -97,7 +97,13 @@ static bool is_number(const char *s)
 	return *s && s[strspn(s, "0123456789")] == '\0';
 }
 
-static int (*node_opener(const char *path))(int fd)
+/* The number that a node's name ends with. */
+static uint32_t node_number(const char *path)
+{
+	return strtoul(path + strcspn(path, "0123456789"), NULL, 10);
+}
+
+static int (*node_opener(const char *path))(int fd, uint32_t number)
 {
 	if (!strcmp(path, "/dev/iommu"))
 		return iommufd_open;
@@ -114,7 +120,7 @@ static int (*node_opener(const char *path))(int fd)
 
 int node_open(const char *path, int flags)
 {
-	int (*opener)(int fd) = node_opener(path);
+	int (*opener)(int fd, uint32_t number) = node_opener(path);
 	int fd, ret;
 
 	if (!opener || flags & (O_PATH | O_DIRECTORY))
@@ -126,7 +132,7 @@ int node_open(const char *path, int flags)
 	if (fd < 0)
 		return fd;
 	fake_lock();
-	ret = opener(fd);
+	ret = opener(fd, node_number(path));
 	fake_unlock();
 	return ret;
 }

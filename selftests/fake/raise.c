@@ -143,15 +143,22 @@ static int irq_raise(struct fake_irq *irq, uint32_t index, uint32_t vector)
 	return intx_deliver(irq);
 }
 
-int fake_irq_raise(struct fake_control *control, uint32_t index,
-		   uint32_t vector)
+int fake_irq_raise_on(struct fake_control *control, unsigned int device,
+		      uint32_t index, uint32_t vector)
 {
 	int ret;
 
 	fake_irq_lock(control);
-	ret = irq_raise(&control->irq, index, vector);
+	ret = irq_raise(device ? &control->more_irq[device - 1] :
+				 &control->irq, index, vector);
 	fake_irq_unlock(control);
 	return ret;
+}
+
+int fake_irq_raise(struct fake_control *control, uint32_t index,
+		   uint32_t vector)
+{
+	return fake_irq_raise_on(control, 0, index, vector);
 }
 
 int fake_irq_poll(struct fake_control *control)

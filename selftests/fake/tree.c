@@ -260,13 +260,32 @@ static void tree_memory(struct tree *tree)
 	close(fd);
 }
 
+/* One more device, with nodes and memory of its own. */
+static void tree_more(struct tree *tree, const struct fake_more *more)
+{
+	const struct fake_config *first = tree->config;
+	struct fake_config config = *first;
+
+	memcpy(config.name, more->name, sizeof(config.name));
+	config.group = more->group;
+	config.cdev = more->cdev;
+	tree->config = &config;
+	tree_device(tree);
+	tree_nodes(tree);
+	tree_memory(tree);
+	tree->config = first;
+}
+
 int tree_create(const char *root, const struct fake_config *config)
 {
 	struct tree tree = { .root = root, .config = config };
+	uint32_t i;
 
 	tree_device(&tree);
 	tree_spoiler(&tree);
 	tree_nodes(&tree);
 	tree_memory(&tree);
+	for (i = 0; i < config->nr_more; i++)
+		tree_more(&tree, &config->more[i]);
 	return tree.err;
 }
