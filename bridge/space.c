@@ -546,15 +546,19 @@ int space_map(struct session *s, const struct vfio_user_dma_map *request,
 	return ret;
 }
 
-/* With the lock: end all sessions; says which devices are retained, by bit. */
-static uint64_t space_break(struct space *sp)
+/*
+ * With the lock: end all sessions but this one, which ends itself; says which
+ * devices are retained, by bit.
+ */
+static uint64_t space_break(const struct bridge *self)
 {
+	struct space *sp = self->space;
 	uint64_t retained = 0;
 	struct bridge *b;
 	unsigned int i = 0;
 
 	sp->broken = true;
-	while ((b = space_next(sp, NULL, &i))) {
+	while ((b = space_next(sp, self, &i))) {
 		if (!b->member.session) {
 			retained |= UINT64_C(1) << b->index;
 			continue;
@@ -602,7 +606,7 @@ int space_unmap(struct session *s, uint64_t iova, uint64_t size)
 	pthread_mutex_lock(&sp->lock);
 	space_remove(sp, map);
 	if (ret)
-		retained = space_break(sp);
+		retained = space_break(s->bridge);
 	pthread_mutex_unlock(&sp->lock);
 	space_drop(sp->daemon, retained);
 	return ret;

@@ -1,0 +1,657 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Two devices of one IOMMU group in one daemon: what they share is shared by one
+ * client, and nobody else gets in.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vfio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pair.h"
+#include "util.h"
+#include "vfio/iommufd_abi.h"
+
+#include "kselftest_harness.h"
+
+#define SIZE		0x10000
+#define IOVA		0x100000
+
+/* Nobody. */
+#define OTHER_UID	65534
+
+static const char *const no_args[] = { NULL };
+
+FIXTURE(group)
+{
+	struct pair pair;
+	struct fake_config config;
+	struct peer *a;
+	struct peer *b;
+	int memory;
+	int foreign;	/* memory of another client's */
+};
+
+FIXTURE_VARIANT(group)
+{
+	enum peer_way way;
+};
+
+FIXTURE_VARIANT_ADD(group, map_file)
+{
+	.way = PEER_MAP_FILE,
+};
+
+FIXTURE_VARIANT_ADD(group, map)
+{
+	.way = PEER_MAP,
+};
+
+FIXTURE_VARIANT_ADD(group, type1)
+{
+	.way = PEER_TYPE1,
+};
+
+FIXTURE_SETUP(group)
+{
+	pair_init(&self->pair);
+	pair_config(&self->config, variant->way);
+	self->a = &self->pair.a;
+	self->b = &self->pair.b;
+	self->memory = peer_memory(SIZE);
+	self->foreign = peer_memory(SIZE);
+	ASSERT_LE(0, self->memory);
+	ASSERT_LE(0, self->foreign);
+}
+
+FIXTURE_TEARDOWN(group)
+{
+	EXPECT_EQ(0, pair_close(&self->pair));
+	close(self->memory);
+	close(self->foreign);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+/* Start the daemon, and greet both. */
+static int start(struct pair *pair, const struct fake_config *config,
+		 const char *const args[])
+{
+	int ret = pair_start(pair, config, args);
+
+	if (ret)
+		return ret;
+	ret = peer_connect(&pair->a);
+	return ret ? ret : peer_connect(&pair->b);
+}
+
+static int map(const struct peer *peer, uint64_t iova, int fd)
+{
+	return wire_map(peer->sock, iova, SIZE, PEER_RW, fd, 0);
+}
+
+static int unmap(const struct peer *peer, uint64_t iova)
+{
+	return wire_unmap(peer->sock, iova, SIZE, 0);
+}
+
+static uint64_t nr_maps(const struct peer *peer)
+{
+	return peer->root.control->nr_maps;
+}
+
+/* Does the device reach memory there? */
+static bool reaches(const struct peer *peer, uint64_t iova)
+{
+	return peer_dma(peer, iova, iova + 64, 64) == FAKE_DMA_DONE;
+}
+
+/* Send DMA_MAP, and don't wait for what comes of it. */
+static int send_map(const struct peer *peer, uint64_t iova, uint64_t offset,
+		    int fd)
+{
+	const struct vfio_user_dma_map request = {
+		.argsz = sizeof(request),
+		.flags = PEER_RW,
+		.offset = offset,
+		.address = iova,
+		.size = SIZE / 2,
+	};
+
+	return wire_command(peer->sock, 1, VFIO_USER_DMA_MAP, &request,
+			    sizeof(request), &fd, 1);
+}
+
+static int expect_map(const struct peer *peer)
+{
+	struct wire_reply r;
+
+	return wire_expect(peer->sock, 1, VFIO_USER_DMA_MAP, &r);
+}
+
+/* What the kernel opens once for all devices of the group. */
+static uint64_t nr_containers(const struct peer *peer)
+{
+	return peer->root.control->opens[FAKE_IOMMUFD] +
+	       peer->root.control->opens[FAKE_CONTAINER];
+}
+
+TEST_F(group, one_client_has_both)
+{
+	uint64_t before;
+
+	ASSERT_EQ(0, pair_start(&self->pair, &self->config, no_args));
+	before = nr_containers(self->a);
+	ASSERT_EQ(0, peer_connect(self->a));
+	ASSERT_EQ(0, peer_connect(self->b));
+	EXPECT_EQ(before + 1, nr_containers(self->a));
+	EXPECT_TRUE(peer_log_has(self->a, PAIR_DEVICE_B
+				 " shares IOMMU group 7 with " PAIR_DEVICE_A));
+
+	EXPECT_EQ(0, map(self->a, IOVA, self->memory));
+	EXPECT_EQ(0, map(self->b, IOVA, self->memory));
+	EXPECT_EQ(1, nr_maps(self->a));
+	EXPECT_TRUE(reaches(self->a, IOVA));
+	EXPECT_TRUE(reaches(self->b, IOVA));
+}
+
+TEST_F(group, registers_and_interrupts_are_its_own)
+{
+	int fds[2] = { eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC) };
+	struct peer *peers[2] = { self->a, self->b };
+	int i;
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(0, peer_put64(peers[i], FAKE_REG_SCRATCH, 10 + i));
+		EXPECT_EQ(0, wire_set_irqs(peers[i]->sock,
+					   VFIO_USER_IRQ_SET_DATA_EVENTFD |
+					   VFIO_USER_IRQ_SET_ACTION_TRIGGER,
+					   PEER_MSIX, 0, 1, NULL, 0, &fds[i],
+					   1));
+	}
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(10 + i, peer_get64(peers[i], FAKE_REG_SCRATCH));
+		EXPECT_EQ(1, fake_irq_raise_on(self->a->root.control, i,
+					       PEER_MSIX, 0));
+		EXPECT_EQ(1, peer_fired(fds[i]));
+		EXPECT_EQ(0, peer_fired(fds[!i]));
+	}
+	EXPECT_EQ(0, wire_reset(self->a->sock));
+	EXPECT_EQ(0, peer_get64(self->a, FAKE_REG_SCRATCH));
+	EXPECT_EQ(11, peer_get64(self->b, FAKE_REG_SCRATCH));
+	close(fds[0]);
+	close(fds[1]);
+}
+
+TEST_F(group, map_goes_with_its_last_user)
+{
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	ASSERT_EQ(0, map(self->b, IOVA, self->memory));
+	EXPECT_EQ(0, unmap(self->a, IOVA));
+	EXPECT_EQ(1, nr_maps(self->a));
+	EXPECT_TRUE(reaches(self->b, IOVA));
+	EXPECT_EQ(ENOENT, unmap(self->a, IOVA));
+	EXPECT_EQ(0, map(self->a, IOVA, self->memory));
+	EXPECT_EQ(0, unmap(self->b, IOVA));
+	EXPECT_EQ(1, nr_maps(self->a));
+	EXPECT_EQ(0, unmap(self->a, IOVA));
+	EXPECT_EQ(0, nr_maps(self->a));
+	EXPECT_FALSE(reaches(self->b, IOVA));
+}
+
+TEST_F(group, who_goes_takes_only_what_it_alone_had)
+{
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	ASSERT_EQ(0, map(self->b, IOVA, self->memory));
+	ASSERT_EQ(0, map(self->a, IOVA + SIZE, self->memory));
+	close_fd(&self->a->sock);
+	ASSERT_EQ(0, pair_wait_left(self->b, PAIR_DEVICE_A));
+	EXPECT_EQ(1, nr_maps(self->a));
+	EXPECT_TRUE(reaches(self->b, IOVA));
+	EXPECT_FALSE(reaches(self->b, IOVA + SIZE));
+
+	ASSERT_EQ(0, peer_connect(self->a));
+	EXPECT_EQ(0, map(self->a, IOVA, self->memory));
+	EXPECT_TRUE(reaches(self->a, IOVA));
+	close_fd(&self->b->sock);
+	EXPECT_EQ(0, pair_wait_left(self->a, PAIR_DEVICE_B));
+	EXPECT_TRUE(reaches(self->a, IOVA));
+}
+
+TEST_F(group, nothing_is_left_when_both_are_gone)
+{
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	ASSERT_EQ(0, map(self->b, IOVA, self->memory));
+	close_fd(&self->a->sock);
+	EXPECT_EQ(0, peer_hang_up(self->b));
+	EXPECT_EQ(0, nr_maps(self->a));
+	EXPECT_EQ(0, self->a->root.control->orphans);
+}
+
+TEST_F(group, other_memory_is_another_client)
+{
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	EXPECT_EQ(EACCES, map(self->b, IOVA + SIZE, self->foreign));
+	EXPECT_TRUE(peer_log_has(self->a, "IOMMU group 7 with " PAIR_DEVICE_A));
+	EXPECT_TRUE(peer_log_has(self->a, "shares other memory"));
+	EXPECT_EQ(1, nr_maps(self->a));
+
+	/* It may still show that it is the same, and then map what it likes. */
+	EXPECT_EQ(0, map(self->b, IOVA, self->memory));
+	EXPECT_EQ(0, map(self->b, IOVA + SIZE, self->foreign));
+
+	/* Without any of it, it has to show that again. */
+	EXPECT_EQ(0, wire_unmap(self->b->sock, 0, 0, VFIO_USER_DMA_UNMAP_ALL));
+	EXPECT_EQ(EACCES, map(self->b, IOVA + SIZE, self->foreign));
+}
+
+/* A file by which the client can only read is no way to have it written. */
+TEST_F(group, same_map_takes_the_same_rights)
+{
+	char path[64];
+	int fd;
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", self->memory);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(EACCES, map(self->b, IOVA, fd));
+	close(fd);
+}
+
+TEST_F(group, other_user_waits_for_the_last)
+{
+	char pid[32];
+
+	ASSERT_EQ(0, pair_start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, peer_connect(self->a));
+	EXPECT_EQ(EBUSY, pair_as(self->b, OTHER_UID));
+	snprintf(pid, sizeof(pid), "serves pid %d of uid %d", getpid(),
+		 getuid());
+	EXPECT_TRUE(peer_log_has(self->a, "of uid 65534 refused"));
+	EXPECT_TRUE(peer_log_has(self->a, "another user's (it shares IOMMU group 7 with "
+				 PAIR_DEVICE_A));
+	EXPECT_TRUE(peer_log_has(self->a, pid));
+	ASSERT_EQ(0, peer_hang_up(self->a));
+	EXPECT_EQ(0, pair_as(self->b, OTHER_UID));
+}
+
+/* As one that comes to the socket itself: who goes is waited for. */
+TEST_F(group, other_user_waits_for_a_session_that_ends)
+{
+	const struct fake_rule slow = {
+		.call = FAKE_IOCTL,
+		.kind = FAKE_DEVICE,
+		.request = VFIO_DEVICE_SET_IRQS,
+		.nth = 1,
+		.delay_ms = 700,
+		.stubborn = true,
+	};
+
+	ASSERT_EQ(0, pair_start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, peer_connect(self->a));
+	fake_rule_set(&self->a->root, 0, &slow);
+	close_fd(&self->a->sock);
+	EXPECT_EQ(0, pair_as(self->b, OTHER_UID));
+	EXPECT_EQ(0, peer_log_count(self->a, "refused"));
+}
+
+TEST_F(group, overlap_that_is_not_the_same)
+{
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	EXPECT_EQ(EEXIST, wire_map(self->b->sock, IOVA, SIZE / 2, PEER_RW,
+				   self->memory, 0));
+	EXPECT_EQ(EEXIST, wire_map(self->b->sock, IOVA, SIZE,
+				   VFIO_USER_DMA_MAP_READ, self->memory, 0));
+	EXPECT_EQ(EEXIST, wire_map(self->b->sock, IOVA + SIZE / 2, SIZE / 2,
+				   PEER_RW, self->memory, 0));
+	EXPECT_TRUE(peer_log_has(self->a, "overlaps another map and is not the same (it shares IOMMU group 7 with "
+				 PAIR_DEVICE_A));
+	EXPECT_EQ(1, nr_maps(self->a));
+	EXPECT_TRUE(reaches(self->a, IOVA));
+}
+
+/* A VMM takes the old one from all of its devices before it gives a new one. */
+TEST_F(group, overlap_that_goes_in_time)
+{
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	ASSERT_EQ(0, send_map(self->b, IOVA, SIZE / 2, self->memory));
+	peer_pause(150);
+	EXPECT_EQ(0, unmap(self->a, IOVA));
+	EXPECT_EQ(0, expect_map(self->b));
+	EXPECT_EQ(0, wire_map(self->a->sock, IOVA, SIZE / 2, PEER_RW,
+			      self->memory, SIZE / 2));
+	EXPECT_EQ(1, nr_maps(self->a));
+}
+
+TEST_F(group, map_without_a_file_is_nobody_elses)
+{
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, -1));
+	EXPECT_EQ(0, map(self->b, IOVA, self->memory));
+	EXPECT_EQ(1, nr_maps(self->a));
+	EXPECT_EQ(0, unmap(self->a, IOVA));
+	EXPECT_EQ(1, nr_maps(self->a));
+}
+
+TEST_F(group, kernel_that_refuses_a_map)
+{
+	unsigned long request = variant->way == PEER_TYPE1 ?
+		VFIO_IOMMU_MAP_DMA : variant->way == PEER_MAP ?
+		ABI_IOMMU_IOAS_MAP : ABI_IOMMU_IOAS_MAP_FILE;
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	fake_fail_ioctl(&self->a->root, variant->way == PEER_TYPE1 ?
+			FAKE_CONTAINER : FAKE_IOMMUFD, request, ENOMEM);
+	EXPECT_EQ(ENOMEM, map(self->a, IOVA, self->memory));
+	EXPECT_EQ(0, nr_maps(self->a));
+	EXPECT_EQ(0, map(self->b, IOVA, self->foreign));
+	EXPECT_EQ(1, nr_maps(self->a));
+	/* What failed has shown nothing. */
+	EXPECT_EQ(EACCES, map(self->a, IOVA + SIZE, self->memory));
+}
+
+TEST_F(group, kernel_that_does_not_unmap_ends_both)
+{
+	bool type1 = variant->way == PEER_TYPE1;
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	ASSERT_EQ(0, map(self->b, IOVA, self->memory));
+	ASSERT_EQ(0, unmap(self->b, IOVA));
+	fake_fail_ioctl(&self->a->root, type1 ? FAKE_CONTAINER : FAKE_IOMMUFD,
+			type1 ? VFIO_IOMMU_UNMAP_DMA : ABI_IOMMU_IOAS_UNMAP,
+			EIO);
+	EXPECT_EQ(EIO, unmap(self->a, IOVA));
+	EXPECT_TRUE(wire_closed(self->a->sock));
+	EXPECT_TRUE(wire_closed(self->b->sock));
+	ASSERT_EQ(0, peer_wait_idle(self->a));
+	EXPECT_EQ(0, nr_maps(self->a));
+
+	close_fd(&self->a->sock);
+	ASSERT_EQ(0, peer_connect(self->a));
+	EXPECT_EQ(0, map(self->a, IOVA, self->foreign));
+}
+
+/* What is retained holds on to the address space as well. */
+TEST_F(group, kernel_that_does_not_unmap_ends_what_is_retained)
+{
+	static const char *const retain[] = { "--on-disconnect=retain", NULL };
+	bool type1 = variant->way == PEER_TYPE1;
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, retain));
+	ASSERT_EQ(0, map(self->b, IOVA, self->memory));
+	close_fd(&self->a->sock);
+	ASSERT_EQ(0, pair_wait_left(self->b, PAIR_DEVICE_A));
+	fake_fail_ioctl(&self->a->root, type1 ? FAKE_CONTAINER : FAKE_IOMMUFD,
+			type1 ? VFIO_IOMMU_UNMAP_DMA : ABI_IOMMU_IOAS_UNMAP,
+			EIO);
+	EXPECT_EQ(EIO, unmap(self->b, IOVA));
+	EXPECT_TRUE(wire_closed(self->b->sock));
+	ASSERT_EQ(0, peer_wait_idle(self->a));
+	EXPECT_EQ(0, nr_maps(self->a));
+	EXPECT_EQ(0, pair_as(self->a, OTHER_UID));
+}
+
+TEST_F(group, retained_device_keeps_its_place)
+{
+	static const char *const retain[] = { "--on-disconnect=retain", NULL };
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, retain));
+	ASSERT_EQ(0, peer_put64(self->a, FAKE_REG_SCRATCH, 5));
+	close_fd(&self->a->sock);
+	close_fd(&self->b->sock);
+	ASSERT_EQ(0, pair_wait_left(self->a, PAIR_DEVICE_A));
+	ASSERT_EQ(0, pair_wait_left(self->a, PAIR_DEVICE_B));
+	EXPECT_EQ(EBUSY, pair_as(self->b, OTHER_UID));
+	EXPECT_TRUE(peer_log_has(self->a, "retained for uid 0"));
+	ASSERT_EQ(0, peer_connect(self->a));
+	EXPECT_EQ(5, peer_get64(self->a, FAKE_REG_SCRATCH));
+	ASSERT_EQ(0, peer_connect(self->b));
+	EXPECT_EQ(0, map(self->a, IOVA, self->memory));
+	EXPECT_EQ(0, map(self->b, IOVA, self->memory));
+	EXPECT_EQ(1, nr_maps(self->a));
+}
+
+TEST_F(group, shadow_dma_is_for_one_at_a_time)
+{
+	static const char *const shadow[] = { "--shadow-dma", NULL };
+	struct wire_reply r;
+
+	ASSERT_EQ(0, pair_start(&self->pair, &self->config, shadow));
+	ASSERT_EQ(0, peer_connect(self->a));
+	self->b->sock = wire_connect(self->b->daemon.socket);
+	EXPECT_EQ(EBUSY, wire_version(self->b->sock, NULL, &r));
+	EXPECT_TRUE(peer_log_has(self->a, "with --shadow-dma only one device"));
+	close_fd(&self->b->sock);
+	ASSERT_EQ(0, peer_hang_up(self->a));
+	EXPECT_EQ(0, peer_connect(self->b));
+}
+
+TEST_F(group, reset_of_the_bus_with_an_idle_one)
+{
+	struct vfio_user_device_info info;
+
+	self->config.flr = false;
+	ASSERT_EQ(0, pair_start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, peer_connect(self->a));
+	ASSERT_EQ(0, wire_info(self->a->sock, &info));
+	EXPECT_TRUE(info.flags & VFIO_USER_DEVICE_FLAG_RESET);
+	EXPECT_EQ(0, wire_reset(self->a->sock));
+	EXPECT_EQ(1, self->a->root.control->hot_resets);
+}
+
+TEST_F(group, reset_of_the_bus_with_one_of_the_same_client)
+{
+	self->config.flr = false;
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	ASSERT_EQ(0, map(self->b, IOVA, self->memory));
+	ASSERT_EQ(0, peer_put64(self->b, FAKE_REG_SCRATCH, 5));
+	EXPECT_EQ(0, wire_reset(self->a->sock));
+	EXPECT_EQ(1, self->a->root.control->hot_resets);
+	EXPECT_EQ(0, peer_get64(self->b, FAKE_REG_SCRATCH));
+}
+
+TEST_F(group, no_reset_of_the_bus_with_one_that_has_shown_nothing)
+{
+	self->config.flr = false;
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	EXPECT_EQ(EBUSY, wire_reset(self->a->sock));
+	EXPECT_EQ(EBUSY, wire_reset(self->b->sock));
+	EXPECT_TRUE(peer_log_has(self->a, "a reset of the bus would touch a device of what may be another client (it shares IOMMU group 7 with "
+				 PAIR_DEVICE_B));
+	EXPECT_EQ(0, self->a->root.control->hot_resets);
+}
+
+TEST_F(group, reset_of_a_bus_that_the_other_is_not_on)
+{
+	self->config.flr = false;
+	strcpy(self->config.more[0].name, "0000:02:00.0");
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	EXPECT_EQ(0, wire_reset(self->a->sock));
+	EXPECT_EQ(1, self->a->root.control->hot_resets);
+}
+
+TEST_F(group, no_reset_of_the_bus_with_a_retained_one)
+{
+	static const char *const retain[] = { "--on-disconnect=retain", NULL };
+
+	self->config.flr = false;
+	ASSERT_EQ(0, start(&self->pair, &self->config, retain));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	close_fd(&self->b->sock);
+	ASSERT_EQ(0, pair_wait_left(self->a, PAIR_DEVICE_B));
+	EXPECT_EQ(EBUSY, wire_reset(self->a->sock));
+	EXPECT_TRUE(peer_log_has(self->a, "would touch a retained device"));
+}
+
+/*
+ * A client that has gone but kept the device's fd. The cdev is not given again;
+ * out of the group, which the other device keeps open, it is, and the daemon
+ * resets it, since the kernel doesn't.
+ */
+TEST_F(group, device_that_is_still_held)
+{
+	bool type1 = variant->way == PEER_TYPE1;
+	struct wire_reply r;
+	int fd;
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, wire_region_info(self->a->sock, PEER_BAR0, 4096, &r));
+	ASSERT_EQ(1, r.nr_fds);
+	fd = r.fds[0];
+	ASSERT_EQ(0, peer_put64(self->a, FAKE_REG_SCRATCH, 5));
+	close_fd(&self->a->sock);
+	ASSERT_EQ(0, pair_wait_left(self->b, PAIR_DEVICE_A));
+	EXPECT_EQ(type1 ? 0 : EBUSY, peer_connect(self->a));
+	EXPECT_EQ(type1, !peer_get64(self->a, FAKE_REG_SCRATCH));
+	EXPECT_EQ(!type1, peer_log_has(self->a, "still held"));
+	close(fd);
+	close_fd(&self->a->sock);
+	ASSERT_EQ(0, pair_wait_left(self->b, PAIR_DEVICE_A));
+	EXPECT_EQ(0, peer_connect(self->a));
+}
+
+/* The kernel takes its time for one map; nobody else has to. */
+TEST_F(group, slow_map_delays_nobody_else)
+{
+	bool type1 = variant->way == PEER_TYPE1;
+	const struct fake_rule slow = {
+		.call = FAKE_IOCTL,
+		.kind = type1 ? FAKE_CONTAINER : FAKE_IOMMUFD,
+		.request = type1 ? VFIO_IOMMU_MAP_DMA :
+			   variant->way == PEER_MAP ? ABI_IOMMU_IOAS_MAP :
+						      ABI_IOMMU_IOAS_MAP_FILE,
+		.nth = 1,
+		.delay_ms = 3000,
+		.stubborn = true,
+	};
+	int64_t begin;
+	json_t *status;
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	fake_rule_set(&self->a->root, 0, &slow);
+	begin = now_ms();
+	ASSERT_EQ(0, send_map(self->a, IOVA, 0, self->memory));
+	peer_pause(100);
+	EXPECT_EQ(0, map(self->b, IOVA + SIZE, self->memory));
+	EXPECT_TRUE(reaches(self->b, IOVA + SIZE));
+	status = peer_status(self->a);
+	EXPECT_NE(NULL, status);
+	json_decref(status);
+	EXPECT_GT(2000, now_ms() - begin);
+
+	/* The same map has to wait for it. */
+	EXPECT_EQ(0, wire_map(self->b->sock, IOVA, SIZE / 2, PEER_RW,
+			      self->memory, 0));
+	EXPECT_LE(2900, now_ms() - begin);
+	EXPECT_EQ(0, expect_map(self->a));
+	EXPECT_EQ(2, nr_maps(self->a));
+}
+
+TEST_F(group, who_waits_for_a_slow_map_can_go)
+{
+	bool type1 = variant->way == PEER_TYPE1;
+	const struct fake_rule slow = {
+		.call = FAKE_IOCTL,
+		.kind = type1 ? FAKE_CONTAINER : FAKE_IOMMUFD,
+		.request = type1 ? VFIO_IOMMU_MAP_DMA :
+			   variant->way == PEER_MAP ? ABI_IOMMU_IOAS_MAP :
+						      ABI_IOMMU_IOAS_MAP_FILE,
+		.nth = 1,
+		.delay_ms = 3000,
+		.stubborn = true,
+	};
+	int64_t begin;
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	fake_rule_set(&self->a->root, 0, &slow);
+	begin = now_ms();
+	ASSERT_EQ(0, send_map(self->a, IOVA, 0, self->memory));
+	peer_pause(100);
+	ASSERT_EQ(0, send_map(self->b, IOVA, 0, self->memory));
+	peer_pause(100);
+	close_fd(&self->b->sock);
+	EXPECT_EQ(0, pair_wait_left(self->a, PAIR_DEVICE_B));
+	EXPECT_GT(2500, now_ms() - begin);
+	EXPECT_EQ(0, expect_map(self->a));
+}
+
+TEST_F(group, status_says_who_shares)
+{
+	json_t *status, *first, *other;
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	status = peer_status(self->a);
+	first = json_array_get(json_object_get(status, "devices"), 0);
+	EXPECT_STREQ(PAIR_DEVICE_A,
+		     json_string_value(json_object_get(first, "device")));
+	EXPECT_EQ(7, json_integer_value(json_object_get(first, "group")));
+	other = json_object_get(first, "shares_group_with");
+	EXPECT_STREQ(PAIR_DEVICE_B,
+		     json_string_value(json_array_get(other, 0)));
+	json_decref(status);
+}
+
+TEST_F(group, other_groups_share_nothing)
+{
+	self->config.more[0].group = 8;
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	EXPECT_EQ(0, map(self->a, IOVA, self->memory));
+	EXPECT_EQ(0, map(self->b, IOVA, self->foreign));
+	EXPECT_EQ(2, nr_maps(self->a));
+	EXPECT_EQ(0, unmap(self->a, IOVA));
+	EXPECT_FALSE(reaches(self->a, IOVA));
+	EXPECT_TRUE(reaches(self->b, IOVA));
+	close_fd(&self->b->sock);
+	ASSERT_EQ(0, pair_wait_left(self->a, PAIR_DEVICE_B));
+	EXPECT_EQ(0, pair_as(self->b, OTHER_UID));
+}
+
+/* What the container takes is for both together, and what is alike is one. */
+TEST(maps_are_counted_together)
+{
+	struct fake_config config;
+	int memory = peer_memory(SIZE);
+	struct pair pair;
+
+	pair_init(&pair);
+	pair_config(&config, PEER_TYPE1);
+	config.dma_avail = 3;
+	ASSERT_EQ(0, pair_start(&pair, &config, no_args));
+	ASSERT_EQ(0, peer_connect(&pair.a));
+	EXPECT_EQ(0, map(&pair.a, IOVA, memory));
+	EXPECT_EQ(0, map(&pair.a, IOVA + SIZE, memory));
+	ASSERT_EQ(0, peer_connect(&pair.b));
+	EXPECT_EQ(3, pair.b.max_maps);
+	EXPECT_EQ(0, map(&pair.b, IOVA, memory));
+	EXPECT_EQ(0, map(&pair.b, IOVA + 2 * SIZE, memory));
+	EXPECT_EQ(ENOSPC, map(&pair.a, IOVA + 3 * SIZE, memory));
+	EXPECT_EQ(0, map(&pair.b, IOVA + SIZE, memory));
+	EXPECT_EQ(0, pair_close(&pair));
+	close(memory);
+}
+
+TEST_HARNESS_MAIN
