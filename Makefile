@@ -315,6 +315,7 @@ help:
 #H   demo       installs what it needs, and shows the bridge at work in the lab
 #H   lab        a shell in the lab's virtual machine
 #H   bench      the cost of a message, as a table
+#H   fuzz       looks for inputs that break something; FUZZ_SECONDS=600 each
 #H   install    into DESTDIR=, with prefix=/usr/local
 #H   clean      removes what was built; what was downloaded stays in the cache
 #H

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Taking values from a fuzzer's input, and saying what was found. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+#include "util.h"
+
+void fuzz_bytes(struct fuzz *f, void *to, size_t len)
+{
+	size_t n = min(len, f->size);
+
+	memset(to, 0, len);
+	if (n)
+		memcpy(to, f->data, n);
+	f->data += n;
+	f->size -= n;
+}
+
+uint8_t fuzz_u8(struct fuzz *f)
+{
+	uint8_t value;
+
+	fuzz_bytes(f, &value, sizeof(value));
+	return value;
+}
+
+uint16_t fuzz_u16(struct fuzz *f)
+{
+	uint8_t value[2];
+
+	fuzz_bytes(f, value, sizeof(value));
+	return value[0] | value[1] << 8;
+}
+
+int fuzz_lowest_fd(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	fuzz_require(fd >= 0, "there is room for one more fd");
+	close(fd);
+	return fd;
+}
+
+void fuzz_require(int holds, const char *what)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "not so: %s\n", what);
+	abort();
+}
