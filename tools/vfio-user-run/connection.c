@@ -205,21 +205,30 @@ void run_device_put(struct run_device *dev)
 	pthread_mutex_lock(&dev->lock);
 	device_hang_up(dev);
 	dev->in_use = false;
+	dev->is_stale = false;
 	pthread_mutex_unlock(&dev->lock);
 }
 
-void run_device_renew(struct run_device *dev)
+int run_device_renew(struct run_device *dev)
 {
 	struct run_space *space = dev->space;
+	int ret;
 
 	if (space)
 		run_space_remove(space, dev);
 	pthread_mutex_lock(&dev->lock);
 	device_hang_up(dev);
-	device_connect(dev);
+	ret = device_connect(dev);
+	dev->is_stale = ret;
 	pthread_mutex_unlock(&dev->lock);
-	if (space && run_space_add(space, dev))
-		run_say("%s: cannot map again what was mapped", dev->bdf);
+	if (!space)
+		return ret;
+	dev->space = NULL;
+	if (!ret)
+		ret = run_space_add(space, dev);
+	if (!ret)
+		dev->space = space;
+	return ret;
 }
 
 int run_device_lock(struct run_device *dev, struct vfio_user_client **client)
@@ -241,11 +250,32 @@ ssize_t run_device_unlock(struct run_device *dev, ssize_t ret)
 	return -EIO;
 }
 
+/* Other threads, which may have held a lock, are not in the child. */
+void run_connections_fork(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr_devices; i++) {
+		struct run_device *dev = &devices[i];
+
+		pthread_mutex_init(&dev->lock, NULL);
+		if (dev->client) {
+			run_fd_show(vfio_user_client_fd(dev->client));
+			vfio_user_disconnect(dev->client);
+		}
+		dev->client = NULL;
+		dev->in_use = false;
+		dev->is_stale = false;
+		dev->opens = 0;
+		dev->space = NULL;
+	}
+}
+
 static void __attribute__((destructor)) devices_exit(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < nr_devices && !run_forked(); i++) {
+	for (i = 0; i < nr_devices; i++) {
 		/* Another thread may be in the middle of a call. */
 		if (pthread_mutex_trylock(&devices[i].lock))
 			continue;

@@ -6,11 +6,12 @@
  * mapped is mapped from the fd that the bridge sends with its description; from
  * then on the program reaches the device without us.
  *
- * Several files of a group's device are one device, as in the kernel. When the
- * last of them goes while the group stays open the kernel resets the device;
- * here the connection is made anew, which does the same.
+ * Several files of a group's device are one device, as in the kernel, which
+ * resets the device when the last of them goes. We keep it from doing anything
+ * then; it is reset, by connecting anew, when it is opened again.
  */
 #include <errno.h>
+#include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,9 +179,19 @@ static ssize_t device_pwrite(struct run_file *file, const void *buf,
 	return device_access(file, (void *)buf, count, offset, true);
 }
 
+static bool device_can_map(const struct vfio_user_region_info *info,
+			   uint64_t pos, size_t len, int flags)
+{
+	const uint64_t page = sysconf(_SC_PAGESIZE);
+
+	/* MAP_SHARED_VALIDATE has both bits. */
+	return flags & MAP_SHARED &&
+	       range_within(pos, len, (info->size + page - 1) & ~(page - 1));
+}
+
 /*
- * All that can be wrong with the address, the protection and the length is left
- * to the kernel, which knows the same device by the bridge's fd.
+ * All else that can be wrong with the arguments is left to the kernel, which
+ * knows the same device by the bridge's fd.
  */
 static void *device_mmap(struct run_file *file, void *addr, size_t len,
 			 int prot, int flags, off_t offset)
@@ -199,6 +210,10 @@ static void *device_mmap(struct run_file *file, void *addr, size_t len,
 		return (void *)(intptr_t)ret;
 	if (fd < 0)
 		return (void *)(intptr_t)-EINVAL;
+	if (!device_can_map(&info, pos, len, flags)) {
+		close(fd);
+		return (void *)(intptr_t)-EINVAL;
+	}
 	map = run_real()->mmap(addr, len, prot, flags, fd, info.offset + pos);
 	if (map == MAP_FAILED)
 		map = (void *)(intptr_t)-errno;
@@ -206,6 +221,30 @@ static void *device_mmap(struct run_file *file, void *addr, size_t len,
 		run_memory_mapped(map, len, fd, info.offset + pos);
 	close(fd);
 	return map;
+}
+
+/* No interrupts and no DMA of its own any more */
+static void device_quiesce(struct run_device *dev)
+{
+	struct vfio_user_client *client;
+	uint16_t command;
+	uint32_t i;
+
+	if (run_device_lock(dev, &client))
+		return;
+	for (i = 0; i < VFIO_PCI_NUM_IRQS; i++)
+		vfio_user_irq_set(client, VFIO_USER_IRQ_SET_DATA_NONE |
+				  VFIO_USER_IRQ_SET_ACTION_TRIGGER, i, 0, 0,
+				  NULL);
+	if (vfio_user_region_read(client, VFIO_PCI_CONFIG_REGION_INDEX,
+				  PCI_COMMAND, &command, sizeof(command)) ==
+	    sizeof(command)) {
+		command &= ~PCI_COMMAND_MASTER;
+		vfio_user_region_write(client, VFIO_PCI_CONFIG_REGION_INDEX,
+				       PCI_COMMAND, &command, sizeof(command));
+	}
+	dev->is_stale = true;
+	run_device_unlock(dev, 0);
 }
 
 /* With the lock as the writer. */
@@ -216,7 +255,7 @@ static void device_close(struct device_file *df)
 	if (--dev->opens == 0) {
 		if (df->iommufd)
 			run_iommufd_remove_device(df->iommufd, dev->iommufd_id);
-		run_device_renew(dev);
+		device_quiesce(dev);
 	}
 	df->group->users--;
 }
@@ -284,25 +323,39 @@ static int device_compat_attach(struct run_file *iommufd,
 	return ret;
 }
 
+/* What the first file of a device needs. */
+static int device_first_open(struct run_device *dev, struct run_group *group)
+{
+	int ret;
+
+	if (dev->is_stale) {
+		ret = run_device_renew(dev);
+		if (ret)
+			return ret;
+	}
+	if (group->iommu->kind == RUN_IOMMUFD)
+		return device_compat_attach(group->iommu, dev);
+	return 0;
+}
+
 int run_device_open(struct run_device *dev, struct run_group *group,
 		    struct run_file **file)
 {
 	struct device_file *df = device_file_new(dev);
-	int ret;
+	int ret = 0;
 
 	if (!df)
 		return -ENOMEM;
-	if (group->iommu->kind == RUN_IOMMUFD)
-		df->iommufd = group->iommu;
-	if (df->iommufd && !dev->opens) {
-		ret = device_compat_attach(df->iommufd, dev);
-		if (ret) {
-			free(df);
-			return ret;
-		}
+	if (!dev->opens)
+		ret = device_first_open(dev, group);
+	if (ret) {
+		free(df);
+		return ret;
 	}
-	if (df->iommufd)
+	if (group->iommu->kind == RUN_IOMMUFD) {
+		df->iommufd = group->iommu;
 		run_file_get(df->iommufd);
+	}
 	run_file_get(&group->file);
 	df->group = group;
 	group->users++;

@@ -13,9 +13,10 @@
  * hidden: they have high numbers, and the program can't close them, because
  * programs close all that they don't know.
  *
- * After fork(2) the connections are the parent's. The child closes its copies
- * of the sockets, so that the parent's close is one. A child of vfork(2) shares
- * the table with its parent and doesn't touch it.
+ * After fork(2) what is open belongs to the parent. The child closes its copies
+ * of the sockets, so that the parent's close is one; it can open devices of its
+ * own. A child of vfork(2) shares the table with its parent and doesn't touch
+ * it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +46,6 @@ struct slot {
 static _Atomic(struct slot *) chunks[MAX_CHUNKS];
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 static atomic_int table_pid;
-static atomic_bool table_forked;
 
 static struct slot *slot_find(int fd)
 {
@@ -101,6 +101,7 @@ void run_file_init(struct run_file *file, enum run_kind kind,
 	atomic_init(&file->refs, 1);
 	file->rdev = 0;
 	file->twin = -1;
+	file->owner = atomic_load(&table_pid);
 	atomic_init(&file->pos, 0);
 	atomic_init(&file->is_real, false);
 }
@@ -117,8 +118,8 @@ void run_file_put(struct run_file *file)
 
 	if (!file || atomic_fetch_sub(&file->refs, 1) != 1)
 		return;
-	/* A forked child has a copy of it that it can do nothing with. */
-	if (run_forked())
+	/* A child has a copy of it that it can do nothing with. */
+	if (!run_is_owner(file))
 		return;
 	twin = file->twin;
 	file->ops->release(file);
@@ -126,9 +127,9 @@ void run_file_put(struct run_file *file)
 	errno = saved;
 }
 
-bool run_forked(void)
+bool run_is_owner(const struct run_file *file)
 {
-	return atomic_load(&table_forked);
+	return file->owner == atomic_load(&table_pid);
 }
 
 static int file_placeholder(int flags)
@@ -325,17 +326,10 @@ static void table_unlock_all(void)
 
 static void table_fork_child(void)
 {
-	struct run_device *devices;
-	unsigned int i, nr;
-
-	atomic_store(&table_forked, true);
 	atomic_store(&table_pid, getpid());
 	pthread_mutex_unlock(&table_lock);
-	devices = run_devices(&nr);
-	for (i = 0; i < nr; i++) {
-		if (devices[i].client)
-			run_fd_close(vfio_user_client_fd(devices[i].client));
-	}
+	run_connections_fork();
+	run_groups_fork();
 }
 
 void run_table_init(void)

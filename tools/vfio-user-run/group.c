@@ -14,11 +14,18 @@
 #include <string.h>
 
 #include "attach.h"
+#include "interpose.h"
 
 /* How long a device's name may be, with its options: PAGE_SIZE in the kernel */
 #define NAME_SIZE	4096
 
 static struct run_group *groups;
+
+void run_groups_fork(void)
+{
+	pthread_rwlock_init(&run_attach_lock, NULL);
+	groups = NULL;
+}
 
 static struct run_group *to_group(struct run_file *file)
 {

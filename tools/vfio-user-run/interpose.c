@@ -18,14 +18,14 @@
 #include "debug.h"
 #include "interpose.h"
 
-int run_usable(void)
+int run_usable(const struct run_file *file)
 {
 	static atomic_bool said;
 
-	if (!run_forked())
+	if (run_is_owner(file))
 		return 0;
 	if (!atomic_exchange(&said, true))
-		run_say("a forked child can't use a device: its parent has the connection");
+		run_say("a child can't use a device that its parent opened: it must open it itself");
 	return -EIO;
 }
 
@@ -194,7 +194,7 @@ static int ioctl_other(int fd, unsigned long request, void *arg)
 
 static int ioctl_ours(struct run_file *file, unsigned long request, void *arg)
 {
-	int ret = run_usable();
+	int ret = run_usable(file);
 
 	if (ret)
 		return ret;

@@ -54,9 +54,13 @@ static inline ssize_t run_result(ssize_t ret)
 /**
  * run_usable() - may this process use a file?
  *
- * Return: 0, or -EIO, and a line on stderr the first time, in a forked child.
+ * Return: 0, or -EIO, and a line on stderr the first time: it is the parent's.
  */
-int run_usable(void);
+int run_usable(const struct run_file *file);
+
+/* connection.c, group.c: in a child, what was open is its parent's. */
+void run_connections_fork(void);
+void run_groups_fork(void);
 
 /* node.c */
 
@@ -118,6 +122,9 @@ void run_node_saw_other(int dir, const char *path);
 
 /** run_table_init() - once, before the first fd of ours */
 void run_table_init(void);
+
+/** run_is_owner() - has this process opened the file? */
+bool run_is_owner(const struct run_file *file);
 
 /** run_fd_is_hidden() - is it an fd of the library's own? */
 bool run_fd_is_hidden(int fd);

@@ -123,7 +123,7 @@ FCNTL(fcntl64)
 static ssize_t file_transfer(struct run_file *file, void *buf, size_t count,
 			     off_t offset, bool is_write)
 {
-	ssize_t ret = run_usable();
+	ssize_t ret = run_usable(file);
 
 	if (ret)
 		return ret;

@@ -28,7 +28,7 @@ static bool memory_enter(void)
 	memory_busy = true;
 	run_devices(&nr);
 	errno = saved;
-	if (nr && !run_forked())
+	if (nr)
 		return true;
 	memory_busy = false;
 	return false;
@@ -58,7 +58,7 @@ static void *memory_map_ours(struct run_file *file, void *addr, size_t len,
 			     int prot, int flags, int fd, off_t offset)
 {
 	uint64_t start = run_debug_us();
-	intptr_t ret = run_usable();
+	intptr_t ret = run_usable(file);
 
 	if (!ret)
 		ret = file->ops->mmap ?

@@ -82,6 +82,7 @@ const struct run_real *run_real(void);
  * @lock: protects the rest and serialises messages: a client isn't thread-safe
  * @client: the connection; NULL while nobody has the device open
  * @in_use: a group or a bound device needs the connection
+ * @is_stale: it has been used, and is to be reset before it is used again
  * @opens: files of the device, of the group's making
  * @iommufd_id: its object ID, while it is on an iommufd by way of its group
  * @space: which it is in, or NULL
@@ -94,6 +95,7 @@ struct run_device {
 	pthread_mutex_t lock;
 	struct vfio_user_client *client;
 	bool in_use;
+	bool is_stale;
 	unsigned int opens;
 	uint32_t iommufd_id;
 	struct run_space *space;
@@ -117,8 +119,10 @@ void run_device_put(struct run_device *dev);
 /**
  * run_device_renew() - hang up and connect again, for the reset that this makes
  * @dev: connected; stays in its space, if it is in one
+ *
+ * Return: 0, -EBUSY as long as a region is mapped, or another negative errno.
  */
-void run_device_renew(struct run_device *dev);
+int run_device_renew(struct run_device *dev);
 
 /**
  * run_device_lock() - have the connection to oneself, until run_device_unlock()
@@ -178,6 +182,8 @@ struct run_ops {
  * @rdev: what fstat(2) says it is
  * @twin: the real node, opened beside ours for devices that aren't ours; -1 if
  *        there is none. Containers and iommufds have one.
+ * @owner: the process that opened it; a child of its can do nothing with it but
+ *         dup and close it, because the connection is its parent's
  * @pos: for read(2) and write(2), which nobody can seek
  * @is_real: the program has put a device that isn't ours on it: every ioctl
  *           goes to @twin
@@ -188,6 +194,7 @@ struct run_file {
 	atomic_uint refs;
 	dev_t rdev;
 	int twin;
+	pid_t owner;
 	_Atomic(off_t) pos;
 	atomic_bool is_real;
 };
@@ -554,14 +561,6 @@ bool run_debug(void);
 void run_debug_ioctl(const struct run_file *file, int fd,
 		     unsigned long request, const void *arg, int ret,
 		     uint64_t us);
-
-/**
- * run_forked() - is this a child of the process that made the connections?
- *
- * The connections are its parent's. Files still answer dup(2) and close(2), but
- * everything else fails with EIO.
- */
-bool run_forked(void);
 
 /** run_say() - one line on stderr, with our name in front */
 void run_say(const char *fmt, ...) __printf(1, 2);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A device by plain VFIO, for tests that run on the kernel as well as by
+ * vfio-user-run. Which device it is says the environment: TEST_BDF, or LAB_IGB
+ * in the lab; TEST_GROUP and TEST_CDEV where sysfs doesn't have it.
+ */
+#ifndef RUN_PLAIN_H
+#define RUN_PLAIN_H
+
+#include <errno.h>
+#include <stdint.h>
+
+/* 0, or why a call failed */
+#define ERRNO_OF(call)		((call) < 0 ? errno : 0)
+#define MAP_ERRNO_OF(call)	((call) == MAP_FAILED ? errno : 0)
+
+/**
+ * struct plain - a device, as far as it is open
+ * @bdf: its PCI address
+ * @group_path: its group's node
+ * @cdev_path: its own node; "" if there is none
+ * @container: fd, or -1, as the next two
+ * @group: fd
+ * @device: fd
+ */
+struct plain {
+	char bdf[64];
+	char group_path[64];
+	char cdev_path[64];
+	int container;
+	int group;
+	int device;
+};
+
+/**
+ * plain_init() - find out where the device is; nothing is opened
+ *
+ * Return: NULL, or why that can't be said, for SKIP().
+ */
+const char *plain_init(struct plain *p);
+
+/**
+ * plain_open() - by its group, in a container of some type
+ *
+ * Return: 0 or a negative errno; what is open so far is there then.
+ */
+int plain_open(struct plain *p, unsigned long type);
+
+/** plain_exit() - close what is open */
+void plain_exit(struct plain *p);
+
+/**
+ * plain_cap() - look for a capability in what an ioctl has filled in
+ * @info: the structure
+ * @offset: of the first capability
+ * @id: which
+ *
+ * Return: the capability, or NULL.
+ */
+void *plain_cap(void *info, uint32_t offset, uint16_t id);
+
+#endif
