@@ -37,6 +37,7 @@
 
 #define HW_START_MS	20000
 #define HW_END_MS	10000
+#define HW_REST_MS	20	/* without work: it waits for something */
 #define HW_MEMLOCK	(512ul << 20)
 
 enum keeper_request {
@@ -391,6 +392,17 @@ static unsigned long count_lines(const char *path, unsigned long *rss)
 	return n;
 }
 
+/* All of a process's threads, those that have ended too; 0 on error. */
+static uint64_t cpu_ns(pid_t pid)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &ts))
+		return 0;
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
 static int count(struct keeper *k, struct hw_counts *counts)
 {
 	char path[64];
@@ -403,7 +415,9 @@ static int count(struct keeper *k, struct hw_counts *counts)
 	counts->maps = count_lines(path, NULL);
 	snprintf(path, sizeof(path), "/proc/%d/status", k->pid);
 	count_lines(path, &counts->rss_kib);
-	return counts->fds && counts->maps && counts->rss_kib ? 0 : -EIO;
+	counts->cpu_ns = cpu_ns(k->pid);
+	return counts->fds && counts->maps && counts->rss_kib &&
+	       counts->cpu_ns ? 0 : -EIO;
 }
 
 static void answer(struct keeper *k, const struct keeper_question *q,
@@ -510,6 +524,8 @@ static int ask(struct hw_daemon *d, enum keeper_request request,
 
 static void dismiss(struct hw_daemon *d)
 {
+	/* A keeper that was started later has inherited this end. */
+	shutdown(d->keeper, SHUT_RDWR);
 	close_fd(&d->keeper);
 	waitpid(d->keeper_pid, NULL, 0);
 	d->dir[0] = '\0';
@@ -568,6 +584,26 @@ int hw_daemon_counts(struct hw_daemon *d, struct hw_counts *counts)
 
 	*counts = a.counts;
 	return ret;
+}
+
+int hw_daemon_rest(struct hw_daemon *d, uint64_t *cpu_ns)
+{
+	struct hw_counts before, after;
+	int ret, ms = HW_END_MS;
+
+	ret = hw_daemon_counts(d, &after);
+	do {
+		if (ret)
+			return ret;
+		if (ms <= 0)
+			return -ETIMEDOUT;
+		before = after;
+		nap_ms(HW_REST_MS);
+		ms -= HW_REST_MS;
+		ret = hw_daemon_counts(d, &after);
+	} while (ret || after.cpu_ns != before.cpu_ns);
+	*cpu_ns = after.cpu_ns;
+	return 0;
 }
 
 int hw_daemon_log_has(struct hw_daemon *d, const char *text)

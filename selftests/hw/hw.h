@@ -57,11 +57,13 @@ struct hw_daemon {
  * @fds: open file descriptors
  * @maps: mappings, lines in /proc/PID/maps
  * @rss_kib: resident memory in KiB
+ * @cpu_ns: processor time that its threads have had, in nanoseconds
  */
 struct hw_counts {
 	unsigned long fds;
 	unsigned long maps;
 	unsigned long rss_kib;
+	uint64_t cpu_ns;
 };
 
 /**
@@ -107,6 +109,18 @@ int hw_daemon_wait(struct hw_daemon *d);
  * @counts: filled in
  */
 int hw_daemon_counts(struct hw_daemon *d, struct hw_counts *counts);
+
+/**
+ * hw_daemon_rest() - wait until the daemon waits
+ * @d: a started daemon
+ * @cpu_ns: processor time that its threads have had by then, in nanoseconds
+ *
+ * A reply may arrive before the thread that sent it has gone back to sleep.
+ *
+ * Return: 0, -ETIMEDOUT if it hasn't stopped working after 10 seconds, or
+ * another negative errno.
+ */
+int hw_daemon_rest(struct hw_daemon *d, uint64_t *cpu_ns);
 
 /**
  * hw_daemon_log_has() - has the daemon said something?

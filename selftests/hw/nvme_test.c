@@ -277,23 +277,30 @@ TEST_F(nvme, readonly_map)
 	EXPECT_EQ(0, a->ops->dma_unmap(a, NOWHERE, CHUNK));
 }
 
+/* Neither a message nor anything else that the daemon would have to do. */
 TEST_F(nvme, thousand_reads_take_no_message)
 {
 	struct nvme *n = &self->nvme;
 	uint64_t sent = self->hw.access->ops->messages(self->hw.access);
+	struct hw_counts counts;
 	int64_t received = 0;
+	uint64_t cpu_ns = 0;
 	unsigned int i;
 
 	if (variant->way.socket) {
 		received = hw_monitor(&self->hw.daemon, "messages");
 		ASSERT_LT(0, received);
+		ASSERT_EQ(0, hw_daemon_rest(&self->hw.daemon, &cpu_ns));
 	}
 	for (i = 0; i < 1000; i++)
 		ASSERT_EQ(0, nvme_io(n, 1 + i % NR_QUEUES, false, i, 1,
 				     self->dma.iova));
 	EXPECT_EQ(sent, self->hw.access->ops->messages(self->hw.access));
-	if (variant->way.socket)
-		EXPECT_EQ(received, hw_monitor(&self->hw.daemon, "messages"));
+	if (!variant->way.socket)
+		return;
+	ASSERT_EQ(0, hw_daemon_counts(&self->hw.daemon, &counts));
+	EXPECT_EQ(cpu_ns, counts.cpu_ns);
+	EXPECT_EQ(received, hw_monitor(&self->hw.daemon, "messages"));
 }
 
 /*
