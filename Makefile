@@ -238,8 +238,13 @@ demo:
 lab: selftests
 	$(Q)selftests/lab/shell '$(O)'
 
-bench: selftests
-	$(Q)VFIO_BRIDGE_FAKE='$(O)/vfio-bridge-fake' $(O)/selftests/bench/bench
+# Both tables, whatever the first says.
+bench:
+	$(Q)selftests/lab/deps build test kernel lab
+	$(Q)$(MAKE) O='$(O)' selftests
+	$(Q)ret=0; VFIO_BRIDGE_FAKE='$(O)/vfio-bridge-fake' \
+		$(O)/selftests/bench/bench || ret=1; \
+	selftests/bench/bench-nvme '$(O)' || ret=1; exit $$ret
 
 ##
 ## What things are made with
@@ -314,7 +319,8 @@ help:
 #H              CHECKS="unit fake/NAME ..." runs some
 #H   demo       installs what it needs, and shows the bridge at work in the lab
 #H   lab        a shell in the lab's virtual machine
-#H   bench      the cost of a message, as a table
+#H   bench      what messages cost, and the bridge against plain VFIO in the
+#H              lab, as tables; fails if a target is missed
 #H   fuzz       looks for inputs that break something; FUZZ_SECONDS=600 each
 #H   install    into DESTDIR=, with prefix=/usr/local
 #H   clean      removes what was built; what was downloaded stays in the cache

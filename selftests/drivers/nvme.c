@@ -158,16 +158,24 @@ static void push(struct nvme *n, unsigned int queue, unsigned int slot,
 	ring(n, 2 * queue, q->tail);
 }
 
+bool nvme_arrived(const struct nvme *n, unsigned int queue)
+{
+	const struct nvme_queue *q = &n->queues[queue];
+	const struct nvme_completion *c = q->cq + q->head * sizeof(*c);
+
+	return (__atomic_load_n(&c->status, __ATOMIC_ACQUIRE) & 1) == q->phase;
+}
+
 /* The next completion of a queue, if it is there: its slot, or -EAGAIN. */
 static int reap(struct nvme *n, unsigned int queue, uint16_t *status)
 {
 	struct nvme_queue *q = &n->queues[queue];
 	struct nvme_completion *c = q->cq + q->head * sizeof(*c);
-	uint16_t field = __atomic_load_n(&c->status, __ATOMIC_ACQUIRE);
-	uint16_t slot;
+	uint16_t field, slot;
 
-	if ((field & 1) != q->phase)
+	if (!nvme_arrived(n, queue))
 		return -EAGAIN;
+	field = c->status;
 	slot = c->cid;
 	if (++q->head == q->depth) {
 		q->head = 0;

@@ -110,6 +110,15 @@ int nvme_submit(struct nvme *n, unsigned int queue, bool write, uint64_t block,
 		unsigned int count, uint64_t iova);
 
 /**
+ * nvme_arrived() - is a queue's next completion in memory?
+ * @n: an open controller
+ * @queue: 0 to nr_queues
+ *
+ * It stays there for nvme_wait(), which waits for the interrupt all the same.
+ */
+bool nvme_arrived(const struct nvme *n, unsigned int queue);
+
+/**
  * nvme_wait() - wait for the next completion of a queue, by its interrupt
  * @n: an open controller
  * @queue: 0 to nr_queues
