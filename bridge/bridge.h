@@ -893,6 +893,16 @@ int watch_index(const struct session *s, uint32_t index);
 int watch_set(struct session *s, int kind, uint32_t flags, uint32_t count,
 	      const uint8_t *data, int fd);
 
+/* check.c */
+
+/**
+ * check_run() - print what stands in the way of each device, opening nothing
+ * @opts: the command line; without devices, those that VFIO has are filled in
+ *
+ * Return: the code to exit with.
+ */
+int check_run(struct options *opts);
+
 /* monitor.c */
 
 /**

@@ -367,8 +367,7 @@ static int main_resolve(struct bridge *b)
 	}
 	if (ret) {
 		log_err("--device=%s: there is no such device (%s)", name,
-			b->device.mdev ? "ls /sys/bus/mdev/devices lists them" :
-					 "lspci -D lists them");
+			pci_list_hint(&b->device));
 		return BRIDGE_EXIT_DEVICE;
 	}
 	return BRIDGE_EXIT_OK;
@@ -490,6 +489,8 @@ int main(int argc, char **argv)
 	if (ret >= 0)
 		return ret;
 	log_init("vfio-bridge", opts.verbose);
+	if (opts.check)
+		return check_run(&opts);
 	/* As a constant, so that a session's buffers go back when it ends. */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 

@@ -33,6 +33,14 @@ struct pci_name {
 int pci_resolve(const char *arg, struct pci_name *out);
 
 /**
+ * pci_list_hint() - how to see which devices there are
+ * @name: one that pci_resolve() has not found
+ *
+ * Return: a few words.
+ */
+const char *pci_list_hint(const struct pci_name *name);
+
+/**
  * pci_driver() - which kernel driver holds a device
  * @sysfs: its directory
  * @buf: the driver's name, or "" when there is none
@@ -50,6 +58,19 @@ int pci_driver(const char *sysfs, char *buf, size_t len);
  * @len: of @buf in bytes
  */
 void pci_describe(const char *sysfs, char *buf, size_t len);
+
+/**
+ * pci_check_usage() - what the machine itself does with a device
+ * @sysfs: a PCI device's directory
+ * @say: called with a line about each use: a network interface that is up, a
+ *       disk that is mounted; and what to do
+ * @arg: for @say
+ */
+void pci_check_usage(const char *sysfs,
+		     void (*say)(const char *text, void *arg), void *arg);
+
+/** pci_can_reset() - can the kernel reset this device by any means? */
+bool pci_can_reset(const char *sysfs);
 
 /**
  * pci_bind() - give a device to a driver

@@ -83,6 +83,12 @@ int pci_resolve(const char *arg, struct pci_name *out)
 	return access(out->sysfs, F_OK) ? -ENODEV : 0;
 }
 
+const char *pci_list_hint(const struct pci_name *name)
+{
+	return name->mdev ? "ls /sys/bus/mdev/devices lists them" :
+			    "lspci -D lists them";
+}
+
 int pci_driver(const char *sysfs, char *buf, size_t len)
 {
 	char path[PCI_SYSFS_LEN + 16], link[256];

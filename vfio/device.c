@@ -75,9 +75,16 @@ static bool vfio_has_iommufd(const struct vfio_device *dev)
 	return !access(path, R_OK | W_OK) && !access("/dev/iommu", R_OK | W_OK);
 }
 
-static int vfio_identify(struct vfio_device *dev, const char *name,
-			 const char *sysfs, unsigned int flags,
-			 struct vfio_why *why)
+enum vfio_iommu_kind vfio_choose(const struct vfio_device *dev,
+				 enum vfio_iommu_kind kind)
+{
+	if (kind != VFIO_IOMMU_AUTO)
+		return kind;
+	return vfio_has_iommufd(dev) ? VFIO_IOMMU_IOMMUFD : VFIO_IOMMU_TYPE1;
+}
+
+int vfio_identify(struct vfio_device *dev, const char *name,
+		  const char *sysfs, unsigned int flags, struct vfio_why *why)
 {
 	char path[320];
 
@@ -281,9 +288,7 @@ int vfio_device_open(struct vfio_device *dev, const char *name,
 	if (ret)
 		return ret;
 
-	if (kind == VFIO_IOMMU_AUTO)
-		kind = vfio_has_iommufd(dev) ? VFIO_IOMMU_IOMMUFD :
-					       VFIO_IOMMU_TYPE1;
+	kind = vfio_choose(dev, kind);
 	dev->ops = kind == VFIO_IOMMU_IOMMUFD ? &vfio_iommufd_ops :
 						&vfio_type1_ops;
 	ret = vfio_container_get(dev, flags & VFIO_OPEN_SHARE, why);

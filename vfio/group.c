@@ -31,7 +31,7 @@ void vfio_why_set(struct vfio_why *why, const char *fmt, ...)
 	va_end(args);
 }
 
-static void vfio_why_permission(const char *path, struct vfio_why *why)
+void vfio_why_permission(const char *path, struct vfio_why *why)
 {
 	struct stat st;
 
@@ -79,11 +79,12 @@ static bool vfio_driver_is_harmless(const char *driver)
 	       !strcmp(driver, "pcieport");
 }
 
-static bool vfio_device_spoils(int group, const char *device, char *buf,
-			       size_t len)
+/* The driver that a device of a group has, if it is one that spoils the group. */
+static bool vfio_read_spoiler(int group, const char *device, char *driver,
+			      size_t len)
 {
 	char path[384], link[256];
-	const char *driver;
+	const char *name;
 	ssize_t n;
 
 	snprintf(path, sizeof(path),
@@ -93,31 +94,60 @@ static bool vfio_device_spoils(int group, const char *device, char *buf,
 	if (n < 0)
 		return false;
 	link[n] = '\0';
-	driver = strrchr(link, '/') ? strrchr(link, '/') + 1 : link;
-	if (vfio_driver_is_harmless(driver))
+	name = strrchr(link, '/') ? strrchr(link, '/') + 1 : link;
+	if (vfio_driver_is_harmless(name))
 		return false;
-
-	snprintf(buf, len, "%s (driver %s)", device, driver);
+	snprintf(driver, len, "%s", name);
 	return true;
 }
 
-bool vfio_group_spoiler(int group, char *buf, size_t len)
+void vfio_group_spoilers(int group,
+			 void (*say)(const char *device, const char *driver,
+				     void *arg), void *arg)
 {
-	bool found = false;
+	char path[128], driver[256];
 	struct dirent *de;
-	char path[128];
 	DIR *dir;
 
-	buf[0] = '\0';
 	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/devices",
 		 group);
 	dir = opendir(path);
 	if (!dir)
-		return false;
-	while (!found && (de = readdir(dir))) {
-		if (de->d_name[0] != '.')
-			found = vfio_device_spoils(group, de->d_name, buf, len);
+		return;
+	while ((de = readdir(dir))) {
+		if (de->d_name[0] != '.' &&
+		    vfio_read_spoiler(group, de->d_name, driver,
+				      sizeof(driver)))
+			say(de->d_name, driver, arg);
 	}
 	closedir(dir);
-	return found;
+}
+
+/**
+ * struct vfio_spoiler - room for one of them
+ * @buf: "" until there is one
+ * @len: of @buf in bytes
+ */
+struct vfio_spoiler {
+	char *buf;
+	size_t len;
+};
+
+static void vfio_note_spoiler(const char *device, const char *driver,
+			      void *arg)
+{
+	const struct vfio_spoiler *spoiler = arg;
+
+	if (!spoiler->buf[0])
+		snprintf(spoiler->buf, spoiler->len, "%s (driver %s)", device,
+			 driver);
+}
+
+bool vfio_group_spoiler(int group, char *buf, size_t len)
+{
+	struct vfio_spoiler spoiler = { buf, len };
+
+	buf[0] = '\0';
+	vfio_group_spoilers(group, vfio_note_spoiler, &spoiler);
+	return buf[0];
 }

@@ -72,6 +72,31 @@ void vfio_container_put(struct vfio_device *dev);
 void vfio_why_set(struct vfio_why *why, const char *fmt, ...) __printf(2, 3);
 
 /**
+ * vfio_why_permission() - say who may open a node
+ * @path: of the node
+ * @why: filled in
+ */
+void vfio_why_permission(const char *path, struct vfio_why *why);
+
+/**
+ * vfio_identify() - what sysfs says of a device
+ * @dev: filled in, not open
+ * @name: PCI address or mdev UUID
+ * @sysfs: its directory in /sys
+ * @flags: VFIO_OPEN_*
+ * @why: filled in on error
+ *
+ * Return: 0; -EPERM: nothing confines it, and that wasn't said to be all right;
+ * or -ENAMETOOLONG.
+ */
+int vfio_identify(struct vfio_device *dev, const char *name,
+		  const char *sysfs, unsigned int flags, struct vfio_why *why);
+
+/** vfio_choose() - which way in to take, if any will do */
+enum vfio_iommu_kind vfio_choose(const struct vfio_device *dev,
+				 enum vfio_iommu_kind kind);
+
+/**
  * vfio_open_node() - open a node in /dev for VFIO
  * @path: of the node
  * @why: filled in on error
@@ -81,7 +106,17 @@ void vfio_why_set(struct vfio_why *why, const char *fmt, ...) __printf(2, 3);
 int vfio_open_node(const char *path, struct vfio_why *why);
 
 /**
- * vfio_group_spoiler() - which device makes a group not viable
+ * vfio_group_spoilers() - which devices make a group not viable
+ * @group: IOMMU group number
+ * @say: called with each, and its driver
+ * @arg: for @say
+ */
+void vfio_group_spoilers(int group,
+			 void (*say)(const char *device, const char *driver,
+				     void *arg), void *arg);
+
+/**
+ * vfio_group_spoiler() - one of them
  * @group: IOMMU group number
  * @buf: "0000:00:1f.3 (snd_hda_intel)", or "" if there is none
  * @len: of @buf in bytes

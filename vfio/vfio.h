@@ -205,6 +205,26 @@ int vfio_device_open(struct vfio_device *dev, const char *name,
 		     unsigned int flags, struct vfio_why *why);
 
 /**
+ * vfio_check() - what stands in the way of vfio_device_open()
+ * @name: as there
+ * @sysfs: as there
+ * @kind: as there
+ * @flags: as there
+ * @bound: a VFIO driver has the device; without one, it has no nodes yet
+ * @say: called with a line about each obstacle, and what to do about it
+ * @arg: for @say
+ *
+ * Opens nothing.
+ *
+ * Return: the way in that would be taken.
+ */
+enum vfio_iommu_kind vfio_check(const char *name, const char *sysfs,
+				enum vfio_iommu_kind kind, unsigned int flags,
+				bool bound,
+				void (*say)(const char *text, void *arg),
+				void *arg);
+
+/**
  * vfio_device_close() - close everything; the counterpart of vfio_device_open()
  * @dev: an open device
  */

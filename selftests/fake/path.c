@@ -24,9 +24,11 @@
 
 static const char * const prefixes[] = {
 	"/sys/bus/",
+	"/sys/class/block",
 	"/sys/class/vfio",
 	"/sys/devices/",
 	"/sys/kernel/iommu_groups",
+	"/sys/module/vfio",
 	"/dev/iommu",
 	"/dev/vfio",
 };
@@ -284,12 +286,28 @@ int euidaccess(const char *path, int mode)
 
 int eaccess(const char *path, int mode) __attribute__((alias("euidaccess")));
 
+/* What another process has open, named as if it were the machine's. */
+static ssize_t show_process(const char *path, char *buf, ssize_t n)
+{
+	const char *root = fake_root();
+	ssize_t skip = root ? strlen(root) : 0;
+
+	if (!skip || n <= skip || strncmp(path, "/proc/", 6) ||
+	    memcmp(buf, root, skip))
+		return n;
+	memmove(buf, buf + skip, n - skip);
+	return n - skip;
+}
+
 ssize_t readlinkat(int dir, const char *path, char *buf, size_t len)
 {
 	char ours[PATH_MAX];
 
 	path = redirect_call(path, ours, FAKE_READLINK);
-	return path ? syscall(SYS_readlinkat, dir, path, buf, len) : -1;
+	if (!path)
+		return -1;
+	return show_process(path, buf, syscall(SYS_readlinkat, dir, path, buf,
+					       len));
 }
 
 ssize_t readlink(const char *path, char *buf, size_t len)

@@ -214,6 +214,9 @@ static void tree_device(struct tree *tree)
 			 "sys/devices/pci0000:00/%s", config->name);
 		tree_pci_files(tree, tree->dir);
 		tree_common(tree, tree->dir, config->name, "vfio-pci");
+		if (config->flr || config->bus_reset)
+			tree_text(tree, in(tree->dir, "%s", "reset"), "%s",
+				  "");
 	}
 
 	snprintf(cdev, sizeof(cdev), "vfio%u", config->cdev);
@@ -228,6 +231,7 @@ static void tree_nodes(struct tree *tree)
 	char path[64];
 
 	if (config->has_type1) {
+		tree_text(tree, "sys/module/vfio_iommu_type1/refcnt", "0\n");
 		tree_text(tree, "dev/vfio/vfio", "%s", "");
 		snprintf(path, sizeof(path), "dev/vfio/%s%u",
 			 config->noiommu ? "noiommu-" : "", config->group);
