@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef STANDIN_H
+#define STANDIN_H
+
+#include "tools/vfio-user-run/run.h"
+
+/* The last line that run_say() was asked to say. */
+extern char standin_said[1024];
+
+#endif
