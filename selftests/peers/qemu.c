@@ -50,7 +50,7 @@
 #define QEMU_POLL_MS	20
 
 /* Of each log, the end that is shown when a test fails, in bytes. */
-#define QEMU_SHOW	12000
+#define QEMU_SHOW	24000
 
 static const char *const logs[] = { "stderr", "serial", "firmware" };
 
