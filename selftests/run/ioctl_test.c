@@ -159,7 +159,7 @@ TEST_F(nodes, group_needs_container)
 {
 	int group = open(self->p.group_path, O_RDWR);
 	int container = open("/dev/vfio/vfio", O_RDWR);
-	int null = open("/dev/null", O_RDWR);
+	int other = memfd_create("other", 0);
 	int none = -1;
 
 	self->p.group = group;
@@ -177,20 +177,20 @@ TEST_F(nodes, group_needs_container)
 	EXPECT_EQ(EBADF, ERRNO_OF(ioctl(group, VFIO_GROUP_SET_CONTAINER,
 					&none)));
 	EXPECT_EQ(EBADFD, ERRNO_OF(ioctl(group, VFIO_GROUP_SET_CONTAINER,
-					 &null)));
+					 &other)));
 	EXPECT_EQ(EBADFD, ERRNO_OF(ioctl(group, VFIO_GROUP_SET_CONTAINER,
 					 &group)));
 	ASSERT_EQ(0, ioctl(group, VFIO_GROUP_SET_CONTAINER, &container));
 	/* That there is one comes before what is wrong with the new one. */
 	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(group, VFIO_GROUP_SET_CONTAINER,
-					 &null)));
+					 &other)));
 	EXPECT_EQ(EBADF, ERRNO_OF(ioctl(group, VFIO_GROUP_SET_CONTAINER,
 					&none)));
 	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(group, VFIO_GROUP_GET_DEVICE_FD,
 					 self->p.bdf)));
 	EXPECT_EQ(0, ioctl(group, VFIO_GROUP_UNSET_CONTAINER));
 	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(group, VFIO_GROUP_UNSET_CONTAINER)));
-	close(null);
+	close(other);
 }
 
 TEST_F(nodes, set_iommu)
@@ -324,8 +324,8 @@ TEST_F(device, map_errors)
 	EXPECT_EQ(EINVAL, map(c, m, IOVA, 0, RW));
 	EXPECT_EQ(EINVAL, map(c, m, IOVA, PAGE, 0));
 	/* Wrapping around comes before the flags and the alignment. */
-	EXPECT_EQ(EOVERFLOW, map(c, m, UINT64_MAX, PAGE, 0));
-	EXPECT_EQ(EOVERFLOW, map(c, (void *)-1, IOVA + 1, PAGE, 0));
+	EXPECT_EQ(plain_overflow(), map(c, m, UINT64_MAX, PAGE, 0));
+	EXPECT_EQ(plain_overflow(), map(c, (void *)-1, IOVA + 1, PAGE, 0));
 	EXPECT_EQ(EINVAL, map(c, m, IOVA + 1, PAGE, RW));
 	EXPECT_EQ(EINVAL, map(c, m, IOVA, PAGE + 1, RW));
 	EXPECT_EQ(EINVAL, map(c, m + 1, IOVA, PAGE, RW));
@@ -392,7 +392,7 @@ TEST_F(device, unmap_errors)
 	EXPECT_EQ(PAGE + 1, n);
 	/* Here the alignment comes first. */
 	EXPECT_EQ(EINVAL, unmap(c, UINT64_MAX, PAGE, 0, &n));
-	EXPECT_EQ(EOVERFLOW, unmap(c, -(uint64_t)PAGE, 2 * PAGE, 0, &n));
+	EXPECT_EQ(plain_overflow(), unmap(c, -(uint64_t)PAGE, 2 * PAGE, 0, &n));
 	EXPECT_EQ(2 * PAGE, n);
 	EXPECT_EQ(EINVAL, unmap(c, IOVA, 0, VFIO_DMA_UNMAP_FLAG_ALL, &n));
 	EXPECT_EQ(EINVAL, unmap(c, 0, PAGE, VFIO_DMA_UNMAP_FLAG_ALL, &n));
@@ -551,7 +551,7 @@ static int set_irqs(int fd, uint32_t flags, uint32_t index, uint32_t start,
 TEST_F(device, set_irqs_errors)
 {
 	struct irq_set arg = { .set.argsz = sizeof(arg.set) - 1 };
-	int fd = self->fd, null = open("/dev/null", O_RDWR);
+	int fd = self->fd, other = memfd_create("other", 0);
 
 	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(fd, VFIO_DEVICE_SET_IRQS, &arg)));
 	EXPECT_EQ(EFAULT, ERRNO_OF(ioctl(fd, VFIO_DEVICE_SET_IRQS, NOWHERE)));
@@ -571,11 +571,11 @@ TEST_F(device, set_irqs_errors)
 	EXPECT_EQ(ENOTTY, set_irqs(fd, NONE | TRIGGER | MASK, MSIX, 0, 1, -1));
 	EXPECT_EQ(ENOTTY, set_irqs(fd, NONE | MASK, MSIX, 0, 1, -1));
 	EXPECT_EQ(EBADF, set_irqs(fd, EVENTFD | TRIGGER, MSIX, 0, 1, 12345));
-	EXPECT_EQ(EINVAL, set_irqs(fd, EVENTFD | TRIGGER, MSIX, 0, 1, null));
+	EXPECT_EQ(EINVAL, set_irqs(fd, EVENTFD | TRIGGER, MSIX, 0, 1, other));
 	EXPECT_EQ(EINVAL, set_irqs(fd, EVENTFD | TRIGGER, MSIX, 0, 1, fd));
 	/* Nothing is enabled that could be triggered. */
 	EXPECT_EQ(EINVAL, set_irqs(fd, NONE | TRIGGER, MSIX, 0, 1, -1));
-	close(null);
+	close(other);
 }
 
 static bool is_signalled(int eventfd, int ms)
@@ -634,7 +634,9 @@ TEST_F(device, reads_and_writes)
 	EXPECT_EQ(EFAULT, ERRNO_OF(pwrite(fd, NOWHERE, 4, config)));
 	EXPECT_EQ(EINVAL, ERRNO_OF(pread(fd, &value, 4, -1)));
 	EXPECT_EQ(EINVAL, ERRNO_OF(pread(fd, &value, 4, REGION(100))));
-	EXPECT_EQ(EINVAL, ERRNO_OF(pread(fd, &value, 4, config + info.size)));
+	EXPECT_EQ(EFAULT, ERRNO_OF(pread(fd, &value, 4, config + info.size)));
+	EXPECT_EQ(EFAULT, ERRNO_OF(pread(fd, &value, 4,
+					 config + info.size - 2)));
 	EXPECT_EQ(EINVAL, ERRNO_OF(pread(fd, &value, 4,
 					 REGION(0) + bar.size)));
 	/* An access that begins in a BAR ends with it. */
@@ -770,7 +772,7 @@ TEST_F(device, is_reset_with_its_last_file)
 TEST_F(device, has_as_many_numbers_as_one_likes)
 {
 	off_t config = REGION(VFIO_PCI_CONFIG_REGION_INDEX);
-	int null = open("/dev/null", O_RDWR);
+	int other = memfd_create("other", 0);
 	int a, b, c;
 	uint32_t v;
 
@@ -787,13 +789,13 @@ TEST_F(device, has_as_many_numbers_as_one_likes)
 	EXPECT_EQ(4, pread(a, &v, 4, config));
 	EXPECT_EQ(0, close(a));
 	EXPECT_EQ(4, pread(b, &v, 4, config));
-	EXPECT_EQ(b, dup2(null, b));
+	EXPECT_EQ(b, dup2(other, b));
 	/* It isn't a device any more. */
 	EXPECT_EQ(ENOTTY, ERRNO_OF(ioctl(b, VFIO_DEVICE_RESET)));
 	EXPECT_EQ(4, pread(c, &v, 4, config));
 	EXPECT_EQ(0, close_range(150, 210, 0));
 	EXPECT_EQ(EBADF, ERRNO_OF(pread(c, &v, 4, config)));
-	close(null);
+	close(other);
 }
 
 FIXTURE(old)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "plain.h"
@@ -97,4 +98,17 @@ void *plain_cap(void *info, uint32_t offset, uint16_t id)
 		offset = header->next;
 	}
 	return NULL;
+}
+
+int plain_overflow(void)
+{
+	unsigned int major = 0, minor = 0;
+	struct utsname uts;
+
+	/* What is preloaded answers, whatever the kernel is. */
+	if (getenv("VFIO_USER_RUN_DEVICES"))
+		return EOVERFLOW;
+	if (uname(&uts) || sscanf(uts.release, "%u.%u", &major, &minor) != 2)
+		return -1;
+	return major > 6 || (major == 6 && minor >= 19) ? EOVERFLOW : EINVAL;
 }

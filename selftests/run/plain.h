@@ -59,4 +59,12 @@ void plain_exit(struct plain *p);
  */
 void *plain_cap(void *info, uint32_t offset, uint16_t id);
 
+/**
+ * plain_overflow() - what a range that wraps around is refused with
+ *
+ * Return: EOVERFLOW, as the kernel says since Linux 6.19 and vfio-user-run says
+ * everywhere; EINVAL on a kernel before that.
+ */
+int plain_overflow(void);
+
 #endif

@@ -93,21 +93,22 @@ static ssize_t device_write(struct run_device *dev, uint32_t index,
 }
 
 /*
- * Of a region that ends before the access does the kernel takes what there is,
- * except of configuration space. The bridge refuses it.
+ * Of a region that ends before the access does the kernel takes what there is.
+ * Of configuration space it says EFAULT. The bridge refuses both alike.
  *
- * Return: bytes to try again with, or -EINVAL.
+ * Return: bytes to try again with, or a negative errno.
  */
 static ssize_t device_clip(struct run_device *dev, uint32_t index, uint64_t pos,
 			   size_t count)
 {
 	struct vfio_user_region_info info;
 
-	if (index == VFIO_PCI_CONFIG_REGION_INDEX ||
-	    device_region(dev, index, &info, NULL) || pos >= info.size ||
-	    count <= info.size - pos)
+	if (device_region(dev, index, &info, NULL) ||
+	    range_within(pos, count, info.size))
 		return -EINVAL;
-	return info.size - pos;
+	if (index == VFIO_PCI_CONFIG_REGION_INDEX)
+		return -EFAULT;
+	return pos < info.size ? (ssize_t)(info.size - pos) : -EINVAL;
 }
 
 static ssize_t device_move(struct run_device *dev, off_t offset, void *buf,

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a program does with processes, threads and fds, run by vfio-user-run.
+ *
+ * Not a test of the kernel's VFIO: some of this is different there, as is said
+ * in vfio-user-run's documentation.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vfio.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "plain.h"
+
+#define PAGE		4096u
+#define IOVA		0x10000000ull
+#define CONFIG		((off_t)VFIO_PCI_CONFIG_REGION_INDEX << 40)
+/* More fds than the library takes the numbers of */
+#define MANY_FDS	4096
+#define NR_THREADS	4
+#define NR_ROUNDS	200
+
+FIXTURE(process)
+{
+	struct plain p;
+};
+
+FIXTURE_SETUP(process)
+{
+	const char *why = plain_init(&self->p);
+
+	if (why)
+		SKIP(return, "%s", why);
+	ASSERT_EQ(0, plain_open(&self->p, VFIO_TYPE1v2_IOMMU));
+}
+
+FIXTURE_TEARDOWN(process)
+{
+	plain_exit(&self->p);
+}
+
+static bool works(int device)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	uint32_t value;
+
+	return !ioctl(device, VFIO_DEVICE_GET_INFO, &info) &&
+	       info.num_regions == VFIO_PCI_NUM_REGIONS &&
+	       pread(device, &value, 4, CONFIG) == 4;
+}
+
+/* Exit status of a child, -1 for a signal. */
+static int child_status(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+static int child_of_user(struct plain *p)
+{
+	struct stat st;
+	uint32_t value;
+
+	if (ERRNO_OF(pread(p->device, &value, 4, CONFIG)) != EIO)
+		return 1;
+	if (ERRNO_OF(ioctl(p->device, VFIO_DEVICE_RESET)) != EIO)
+		return 2;
+	if (ERRNO_OF(ioctl(p->container, VFIO_GET_API_VERSION)) != EIO)
+		return 3;
+	if (fstat(p->group, &st) || !S_ISCHR(st.st_mode))
+		return 4;
+	/* Its parent has the device. */
+	if (ERRNO_OF(open(p->group_path, O_RDWR)) != EBUSY)
+		return 5;
+	if (close(p->device) || close(p->group) || close(p->container))
+		return 6;
+	return 0;
+}
+
+TEST_F(process, child_has_nothing_of_its_parent)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(child_of_user(&self->p));
+	EXPECT_EQ(0, child_status(pid));
+	EXPECT_TRUE(works(self->p.device));
+}
+
+TEST_F(process, child_opens_what_its_parent_has_closed)
+{
+	struct plain other;
+	pid_t pid;
+
+	plain_exit(&self->p);
+	pid = fork();
+	if (!pid) {
+		if (plain_init(&other) || plain_open(&other, VFIO_TYPE1_IOMMU))
+			_exit(1);
+		_exit(works(other.device) ? 0 : 2);
+	}
+	EXPECT_EQ(0, child_status(pid));
+	/* It has ended without closing anything. */
+	EXPECT_EQ(0, plain_open(&self->p, VFIO_TYPE1v2_IOMMU));
+	EXPECT_TRUE(works(self->p.device));
+}
+
+TEST_F(process, parent_can_close_while_a_child_lives)
+{
+	int pipefd[2];
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe(pipefd));
+	pid = fork();
+	if (!pid) {
+		close(pipefd[1]);
+		_exit(read(pipefd[0], &c, 1));
+	}
+	close(pipefd[0]);
+	plain_exit(&self->p);
+	EXPECT_EQ(0, plain_open(&self->p, VFIO_TYPE1v2_IOMMU));
+	EXPECT_TRUE(works(self->p.device));
+	close(pipefd[1]);
+	EXPECT_EQ(0, child_status(pid));
+}
+
+TEST_F(process, vfork_child_closes_its_own)
+{
+	pid_t pid = vfork();
+
+	if (!pid) {
+		close(self->p.device);
+		dup2(0, self->p.group);
+		_exit(0);
+	}
+	EXPECT_EQ(0, child_status(pid));
+	EXPECT_TRUE(works(self->p.device));
+	EXPECT_EQ(0, close(self->p.device));
+	self->p.device = -1;
+	EXPECT_EQ(0, ioctl(self->p.group, VFIO_GROUP_UNSET_CONTAINER));
+}
+
+/* What another program finds open: how many lines have @what in them. */
+static int inherited(const char *what)
+{
+	char line[512];
+	int n = 0;
+	FILE *ls = popen("exec ls -l /proc/self/fd", "r");
+
+	if (!ls)
+		return -1;
+	while (fgets(line, sizeof(line), ls))
+		n += !!strstr(line, what);
+	pclose(ls);
+	return n;
+}
+
+TEST_F(process, exec_leaves_what_was_asked_for)
+{
+	void *memory = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vfio_iommu_type1_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = VFIO_DMA_MAP_FLAG_READ,
+		.vaddr = (uintptr_t)memory,
+		.iova = IOVA,
+		.size = PAGE,
+	};
+
+	ASSERT_NE(MAP_FAILED, memory);
+	ASSERT_EQ(0, ioctl(self->p.container, VFIO_IOMMU_MAP_DMA, &map));
+	EXPECT_EQ(0, inherited("socket:"));
+	/* The group and the container; the device has FD_CLOEXEC. */
+	EXPECT_EQ(2, inherited("memfd:"));
+	ASSERT_EQ(0, fcntl(self->p.group, F_SETFD, FD_CLOEXEC));
+	EXPECT_EQ(1, inherited("memfd:"));
+	EXPECT_TRUE(works(self->p.device));
+}
+
+TEST_F(process, fds_have_the_least_numbers)
+{
+	int low = dup(0);
+
+	ASSERT_EQ(0, close(low));
+	ASSERT_EQ(0, close(self->p.device));
+	low = dup(0);
+	ASSERT_EQ(0, close(low));
+	self->p.device = ioctl(self->p.group, VFIO_GROUP_GET_DEVICE_FD,
+			       self->p.bdf);
+	EXPECT_EQ(low, self->p.device);
+}
+
+TEST_F(process, closes_all_but_its_own)
+{
+	int fd;
+
+	for (fd = 3; fd < MANY_FDS; fd++) {
+		if (fd != self->p.device && fd != self->p.group &&
+		    fd != self->p.container)
+			close(fd);
+	}
+	EXPECT_TRUE(works(self->p.device));
+	ASSERT_EQ(0, close_range(self->p.device + 1, ~0u, 0));
+	EXPECT_TRUE(works(self->p.device));
+	closefrom(self->p.device + 1);
+	EXPECT_TRUE(works(self->p.device));
+}
+
+TEST_F(process, closes_behind_our_back)
+{
+	int pipefd[2], number = self->p.device;
+	char c = 0;
+
+	ASSERT_EQ(0, pipe(pipefd));
+	ASSERT_EQ(0, syscall(SYS_close, number));
+	ASSERT_EQ(number, syscall(SYS_dup3, pipefd[0], number, 0));
+	ASSERT_EQ(1, write(pipefd[1], "x", 1));
+	EXPECT_EQ(1, read(number, &c, 1));
+	EXPECT_EQ('x', c);
+	EXPECT_EQ(ENOTTY, ERRNO_OF(ioctl(number, VFIO_DEVICE_RESET)));
+	close(pipefd[0]);
+	close(pipefd[1]);
+}
+
+int __xstat(int ver, const char *path, struct stat *st);
+int __lxstat(int ver, const char *path, struct stat *st);
+int __fxstat(int ver, int fd, struct stat *st);
+int __fxstatat(int ver, int dir, const char *path, struct stat *st, int flags);
+
+TEST_F(process, knows_the_names_of_old_libraries)
+{
+	struct stat st[4];
+	unsigned int i;
+
+	EXPECT_EQ(0, __xstat(1, "/dev/vfio/vfio", &st[0]));
+	EXPECT_EQ(0, __lxstat(1, "/dev/vfio/vfio", &st[1]));
+	EXPECT_EQ(0, __fxstat(1, self->p.container, &st[2]));
+	EXPECT_EQ(0, __fxstatat(1, AT_FDCWD, "/dev/vfio/vfio", &st[3], 0));
+	for (i = 0; i < 4; i++) {
+		EXPECT_TRUE(S_ISCHR(st[i].st_mode));
+		EXPECT_EQ(st[0].st_rdev, st[i].st_rdev);
+	}
+	/* And gives others to libc */
+	EXPECT_EQ(0, __xstat(1, "/dev", &st[0]));
+	EXPECT_TRUE(S_ISDIR(st[0].st_mode));
+	EXPECT_EQ(ENOENT, ERRNO_OF(__lxstat(1, "/dev/no/such", &st[0])));
+}
+
+TEST_F(process, knows_the_names_of_fortified_calls)
+{
+	volatile int flags = O_RDWR;
+	volatile size_t four = 4;
+	uint32_t value = 0, same = 1;
+	char buf[16];
+	int fd;
+
+	/* Each of these is another function when the compiler can't tell. */
+	fd = open("/dev/vfio/vfio", flags);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(VFIO_API_VERSION, ioctl(fd, VFIO_GET_API_VERSION));
+	close(fd);
+	fd = openat(AT_FDCWD, "/dev/vfio/vfio", flags);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(EINVAL, ERRNO_OF(read(fd, buf, four)));
+	close(fd);
+	ASSERT_EQ(4, pread(self->p.device, buf, four, CONFIG));
+	memcpy(&value, buf, sizeof(value));
+	ASSERT_EQ(4, pread(self->p.device, &same, sizeof(same), CONFIG));
+	EXPECT_EQ(same, value);
+}
+
+struct job {
+	pthread_t thread;
+	const struct plain *p;
+	uint64_t iova;
+	void *memory;
+	unsigned int failures;
+};
+
+static void *job_run(void *arg)
+{
+	struct job *job = arg;
+	unsigned int i;
+
+	for (i = 0; i < NR_ROUNDS; i++) {
+		struct vfio_iommu_type1_dma_map map = {
+			.argsz = sizeof(map),
+			.flags = VFIO_DMA_MAP_FLAG_READ |
+				 VFIO_DMA_MAP_FLAG_WRITE,
+			.vaddr = (uintptr_t)job->memory,
+			.iova = job->iova,
+			.size = PAGE,
+		};
+		struct vfio_iommu_type1_dma_unmap unmap = {
+			.argsz = sizeof(unmap),
+			.iova = job->iova,
+			.size = PAGE,
+		};
+		int fd = dup(job->p->device);
+
+		job->failures += !!ioctl(job->p->container, VFIO_IOMMU_MAP_DMA,
+					 &map);
+		job->failures += !works(fd);
+		job->failures += !!close(fd);
+		job->failures += !!ioctl(job->p->container,
+					 VFIO_IOMMU_UNMAP_DMA, &unmap) ||
+				 unmap.size != PAGE;
+	}
+	return NULL;
+}
+
+TEST_F(process, threads_share_a_device)
+{
+	struct job jobs[NR_THREADS];
+	unsigned int i;
+	char *memory;
+
+	memory = mmap(NULL, NR_THREADS * PAGE, PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, memory);
+	for (i = 0; i < NR_THREADS; i++) {
+		jobs[i] = (struct job){
+			.p = &self->p,
+			.iova = IOVA + i * PAGE,
+			.memory = memory + i * PAGE,
+		};
+		ASSERT_EQ(0, pthread_create(&jobs[i].thread, NULL, job_run,
+					    &jobs[i]));
+	}
+	for (i = 0; i < NR_THREADS; i++) {
+		pthread_join(jobs[i].thread, NULL);
+		EXPECT_EQ(0, jobs[i].failures);
+	}
+	munmap(memory, NR_THREADS * PAGE);
+}
+
+TEST_HARNESS_MAIN
