@@ -223,8 +223,7 @@ static size_t fill_version(struct fuzz *f, void *payload)
 	static const char *const texts[] = {
 		"", "{}", "{\"capabilities\":{\"max_msg_fds\":8}}",
 		"{\"capabilities\":{\"iova_ranges\":[]}}",
-		"{\"capabilities\":{\"twin_socket\":{\"supported\":true},"
-		"\"max_data_xfer_size\":64}}",
+		"{\"capabilities\":{\"twin_socket\":{\"supported\":true},\"max_data_xfer_size\":64}}",
 	};
 	struct vfio_user_version *version = payload;
 	const char *text = texts[fuzz_u8(f) % ARRAY_SIZE(texts)];
@@ -592,16 +591,17 @@ static void main_interrupted(int number)
 
 static void daemon_start(void)
 {
-	static char device[] = "--device=0000:01:00.0";
-	static char path[] = "--socket-path=/nowhere/socket";
-	static char bell[] = "--ioeventfd=0:0x28:8:1";
-	char name[] = "session_fuzz", *argv[] = { name, device, path, bell, 0 };
+	const char *argv[] = {
+		"session_fuzz", "--device=0000:01:00.0",
+		"--socket-path=/nowhere/socket", "--ioeventfd=0:0x28:8:1", NULL,
+	};
 	struct bridge *b = &daemon_.bridges[0];
 	struct sigaction interrupt = { .sa_handler = main_interrupted };
 
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(WATCH_SIGNAL, &interrupt, NULL);
-	fuzz_require(options_parse(&opts, ARRAY_SIZE(argv) - 1, argv) < 0,
+	fuzz_require(options_parse(&opts, ARRAY_SIZE(argv) - 1,
+				   (char **)argv) < 0,
 		     "the options are right");
 	daemon_.opts = &opts;
 	daemon_.nr_bridges = 1;
