@@ -591,7 +591,7 @@ static void main_interrupted(int number)
 
 static void daemon_start(void)
 {
-	const char *argv[] = {
+	static const char *const argv[] = {
 		"session_fuzz", "--device=0000:01:00.0",
 		"--socket-path=/nowhere/socket", "--ioeventfd=0:0x28:8:1", NULL,
 	};

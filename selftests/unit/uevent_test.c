@@ -19,6 +19,11 @@
 #define parse(text, event)	pci_uevent_parse(text, sizeof(text), event)
 
 #define BIND "bind@/devices/pci0000:00/0000:00:1c.0/0000:01:00.0\0ACTION=bind\0DEVPATH=/devices/pci0000:00/0000:00:1c.0/0000:01:00.0\0SUBSYSTEM=pci\0DRIVER=vfio-pci\0SEQNUM=4711"
+#define GONE "remove@/devices/pci0000:00/0000:00:06.0\0ACTION=remove\0SUBSYSTEM=pci\0DEVPATH=/devices/pci0000:00/0000:00:06.0"
+#define UNBOUND "unbind@/devices/pci0000:00/0000:00:06.0\0ACTION=unbind\0SUBSYSTEM=pci\0DRIVER=x\0DEVPATH=/devices/pci0000:00/0000:00:06.0"
+#define MEDIATED "add@/devices/virtual/mtty/mtty/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001\0ACTION=add\0SUBSYSTEM=mdev\0DEVPATH=/devices/virtual/mtty/mtty/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001"
+#define USB "bind@/devices/x\0ACTION=bind\0SUBSYSTEM=usb\0DEVPATH=/devices/x\0DRIVER=hub"
+#define CHANGED "change@/devices/x\0ACTION=change\0SUBSYSTEM=pci\0DEVPATH=/devices/x"
 
 TEST(a_device_is_bound)
 {
@@ -34,12 +39,12 @@ TEST(a_device_goes)
 {
 	struct pci_uevent event;
 
-	ASSERT_TRUE(parse("remove@/devices/pci0000:00/0000:00:06.0\0ACTION=remove\0SUBSYSTEM=pci\0DEVPATH=/devices/pci0000:00/0000:00:06.0", &event));
+	ASSERT_TRUE(parse(GONE, &event));
 	EXPECT_EQ(PCI_UEVENT_REMOVE, event.action);
 	EXPECT_STREQ("0000:00:06.0", event.name);
 	EXPECT_STREQ("", event.driver);
 
-	ASSERT_TRUE(parse("unbind@/devices/pci0000:00/0000:00:06.0\0ACTION=unbind\0SUBSYSTEM=pci\0DRIVER=x\0DEVPATH=/devices/pci0000:00/0000:00:06.0", &event));
+	ASSERT_TRUE(parse(UNBOUND, &event));
 	EXPECT_EQ(PCI_UEVENT_UNBIND, event.action);
 	EXPECT_STREQ("", event.driver);
 }
@@ -48,7 +53,7 @@ TEST(a_mediated_device_by_its_uuid)
 {
 	struct pci_uevent event;
 
-	ASSERT_TRUE(parse("add@/devices/virtual/mtty/mtty/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001\0ACTION=add\0SUBSYSTEM=mdev\0DEVPATH=/devices/virtual/mtty/mtty/83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", &event));
+	ASSERT_TRUE(parse(MEDIATED, &event));
 	EXPECT_EQ(PCI_UEVENT_ADD, event.action);
 	EXPECT_STREQ("83b8f4f2-509f-382f-3c1e-e6bfe0fa1001", event.name);
 }
@@ -58,9 +63,9 @@ TEST(others_are_passed_over)
 	struct pci_uevent event;
 
 	/* not a device of ours */
-	EXPECT_FALSE(parse("bind@/devices/x\0ACTION=bind\0SUBSYSTEM=usb\0DEVPATH=/devices/x\0DRIVER=hub", &event));
+	EXPECT_FALSE(parse(USB, &event));
 	/* pci, but a driver's module */
-	EXPECT_FALSE(parse("change@/devices/x\0ACTION=change\0SUBSYSTEM=pci\0DEVPATH=/devices/x", &event));
+	EXPECT_FALSE(parse(CHANGED, &event));
 }
 
 TEST(what_is_not_well_formed)
