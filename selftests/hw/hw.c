@@ -167,14 +167,14 @@ const char *hw_missing(const char *env, enum vfio_iommu_kind iommu)
 	return NULL;
 }
 
-static int give_nodes(const struct hw_daemon_opts *opts)
+static int give_nodes(const char *bdf, enum vfio_iommu_kind iommu)
 {
 	char path[PATH_MAX];
-	bool iommufd = opts->iommu == VFIO_IOMMU_IOMMUFD;
+	bool iommufd = iommu == VFIO_IOMMU_IOMMUFD;
 	int ret;
 
-	ret = iommufd ? cdev_path(opts->bdf, path, sizeof(path)) :
-			group_path(opts->bdf, path, sizeof(path));
+	ret = iommufd ? cdev_path(bdf, path, sizeof(path)) :
+			group_path(bdf, path, sizeof(path));
 	if (ret)
 		return ret;
 	if (chown(path, HW_DAEMON_UID, HW_DAEMON_UID) ||
@@ -240,14 +240,20 @@ static void run_daemon(const struct hw_daemon *d,
 		       const struct hw_daemon_opts *opts, int program)
 {
 	const struct rlimit memlock = { HW_MEMLOCK, HW_MEMLOCK };
-	char socket[80], monitor[80], iommu[32], disconnect[40];
-	char *argv[11] = { "vfio-bridge", "--device", (char *)opts->bdf,
+	char socket[80], second[80], monitor[80], iommu[32], disconnect[40];
+	char *argv[14] = { "vfio-bridge", "--device", (char *)opts->bdf,
 			  socket, monitor, iommu };
 	int n = 6;
 
 	snprintf(socket, sizeof(socket), "--socket-path=%s", d->socket);
 	snprintf(monitor, sizeof(monitor), "--monitor=%s", d->monitor);
 	snprintf(iommu, sizeof(iommu), "--iommu=%s", iommu_name(opts->iommu));
+	if (opts->second) {
+		snprintf(second, sizeof(second), "--socket-path=%s", d->second);
+		argv[n++] = "--device";
+		argv[n++] = (char *)opts->second;
+		argv[n++] = second;
+	}
 	if (opts->on_disconnect) {
 		snprintf(disconnect, sizeof(disconnect), "--on-disconnect=%s",
 			 opts->on_disconnect);
@@ -469,6 +475,7 @@ static void remove_dir(const struct hw_daemon *d)
 	log_path(d, path, sizeof(path));
 	unlink(path);
 	unlink(d->socket);
+	unlink(d->second);
 	unlink(d->monitor);
 	rmdir(d->dir);
 }
@@ -482,7 +489,9 @@ static void keep(const struct hw_daemon *d, const struct hw_daemon_opts *opts,
 
 	/* A test that takes too long is killed with its process group. */
 	setsid();
-	a.ret = give_nodes(opts);
+	a.ret = give_nodes(opts->bdf, opts->iommu);
+	if (!a.ret && opts->second)
+		a.ret = give_nodes(opts->second, opts->iommu);
 	if (!a.ret) {
 		k.ended = false;
 		a.ret = start(&k, opts);
@@ -542,6 +551,7 @@ int hw_daemon_start(struct hw_daemon *d, const struct hw_daemon_opts *opts)
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return -errno;
 	snprintf(d->socket, sizeof(d->socket), "%s/socket", d->dir);
+	snprintf(d->second, sizeof(d->second), "%s/second", d->dir);
 	snprintf(d->monitor, sizeof(d->monitor), "%s/monitor", d->dir);
 	d->keeper_pid = fork();
 	if (!d->keeper_pid) {

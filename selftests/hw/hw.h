@@ -3,7 +3,7 @@
  * What the tests on real devices share: which device, which way to it, a
  * daemon of its own for each test, and a client that can't do what the daemon
  * does for it. These run as root in the lab's guest, which sets LAB_NVME,
- * LAB_IGB and LAB_EDU.
+ * LAB_IGB, LAB_EDU, and LAB_EDU_A and LAB_EDU_B, which share a group.
  */
 #ifndef HW_H
 #define HW_H
@@ -21,6 +21,7 @@
 /**
  * struct hw_daemon_opts - how to run vfio-bridge
  * @bdf: PCI address of the device, or UUID of a mediated one
+ * @second: another device, NULL for none
  * @iommu: --iommu=
  * @on_disconnect: --on-disconnect=, NULL for the default
  * @no_mmap: --mmap=off
@@ -29,6 +30,7 @@
  */
 struct hw_daemon_opts {
 	const char *bdf;
+	const char *second;
 	enum vfio_iommu_kind iommu;
 	const char *on_disconnect;
 	bool no_mmap;
@@ -42,6 +44,7 @@ struct hw_daemon_opts {
  * @keeper_pid: that process
  * @dir: directory with the sockets and the log
  * @socket: path of its socket, which anybody may connect to
+ * @second: the same for its second device, if it has one
  * @monitor: path of its monitor, which anybody may connect to
  */
 struct hw_daemon {
@@ -49,6 +52,7 @@ struct hw_daemon {
 	pid_t keeper_pid;
 	char dir[32];
 	char socket[48];
+	char second[48];
 	char monitor[48];
 };
 
