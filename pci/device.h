@@ -69,7 +69,7 @@ void pci_describe(const char *sysfs, char *buf, size_t len);
 void pci_check_usage(const char *sysfs,
 		     void (*say)(const char *text, void *arg), void *arg);
 
-/** pci_can_reset() - can the kernel reset this device by any means? */
+/** pci_can_reset() - can the kernel reset this device, and it alone? */
 bool pci_can_reset(const char *sysfs);
 
 /**

@@ -211,10 +211,25 @@ void pci_check_usage(const char *sysfs,
 		pci_check_disks(&u);
 }
 
+/*
+ * A reset of the bus takes all that is on it along, and is listed even for a
+ * device that has become not the only one there.
+ */
 bool pci_can_reset(const char *sysfs)
 {
-	char path[PCI_SYSFS_LEN + 16];
+	char path[PCI_SYSFS_LEN + 16], method[32];
+	bool own = false;
+	FILE *f;
 
+	snprintf(path, sizeof(path), "%s/reset_method", sysfs);
+	f = fopen(path, "re");
+	if (f) {
+		while (!own && fscanf(f, "%31s", method) == 1)
+			own = strcmp(method, "bus");
+		fclose(f);
+		return own;
+	}
+	/* Before Linux 5.15, it isn't told how. */
 	snprintf(path, sizeof(path), "%s/reset", sysfs);
 	return !access(path, F_OK);
 }

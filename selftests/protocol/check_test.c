@@ -440,6 +440,15 @@ TEST_F(check, notes_stand_in_nobodys_way)
 	EXPECT_EQ(EXIT_OK, CHECK());
 	EXPECT_SAID("note: it has no reset of its own");
 	EXPECT_SAID("note: the memlock limit is 65536 bytes");
+
+	ASSERT_EQ(0, make_file(&self->peer, DEVICE_DIR "/reset_method",
+			       "bus\n"));
+	EXPECT_EQ(EXIT_OK, CHECK());
+	EXPECT_SAID("note: it has no reset of its own");
+	ASSERT_EQ(0, make_file(&self->peer, DEVICE_DIR "/reset_method",
+			       "flr bus\n"));
+	EXPECT_EQ(EXIT_OK, CHECK());
+	EXPECT_EQ(NULL, strstr(self->out, "no reset of its own"));
 }
 
 TEST_F(check, no_more_devices_than_there_can_be)
