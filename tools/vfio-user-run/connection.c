@@ -265,6 +265,7 @@ void run_connections_fork(void)
 		}
 		dev->client = NULL;
 		dev->in_use = false;
+		dev->is_bound = false;
 		dev->is_stale = false;
 		dev->opens = 0;
 		dev->space = NULL;

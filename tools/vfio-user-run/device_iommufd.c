@@ -59,8 +59,10 @@ static int bind_connect(struct device_file *df, struct run_file *iommufd,
 	struct cdev_bind_iommufd *out = arg;
 	int ret;
 
+	/* By another file than this */
+	if (df->dev->is_bound)
+		return -EINVAL;
 	ret = run_device_get(df->dev);
-	/* The kernel doesn't let a second file bind the same device. */
 	if (ret)
 		return ret;
 	ret = run_iommufd_add_device(iommufd, df->dev, &df->id);
@@ -71,6 +73,7 @@ static int bind_connect(struct device_file *df, struct run_file *iommufd,
 		goto remove_device;
 	run_file_get(iommufd);
 	df->iommufd = iommufd;
+	df->dev->is_bound = true;
 	atomic_store(&df->granted, true);
 	return 0;
 
@@ -85,6 +88,9 @@ put_device:
 static int bind_to(struct device_file *df, struct run_file *file, int fd,
 		   void *arg)
 {
+	/* A group that is open comes first. */
+	if (df->dev->in_use && !df->dev->is_bound)
+		return -EBUSY;
 	if (atomic_load(&df->granted))
 		return -EINVAL;
 	if (!file)
@@ -122,6 +128,7 @@ void device_unbind(struct device_file *df)
 	pthread_rwlock_wrlock(&run_attach_lock);
 	run_iommufd_remove_device(df->iommufd, df->id);
 	run_device_put(df->dev);
+	df->dev->is_bound = false;
 	pthread_rwlock_unlock(&run_attach_lock);
 }
 

@@ -82,6 +82,7 @@ const struct run_real *run_real(void);
  * @lock: protects the rest and serialises messages: a client isn't thread-safe
  * @client: the connection; NULL while nobody has the device open
  * @in_use: a group or a bound device needs the connection
+ * @is_bound: it is by its own node that it is in use
  * @is_stale: it has been used, and is to be reset before it is used again
  * @opens: files of the device, of the group's making
  * @iommufd_id: its object ID, while it is on an iommufd by way of its group
@@ -95,6 +96,7 @@ struct run_device {
 	pthread_mutex_t lock;
 	struct vfio_user_client *client;
 	bool in_use;
+	bool is_bound;
 	bool is_stale;
 	unsigned int opens;
 	uint32_t iommufd_id;
