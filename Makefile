@@ -46,7 +46,7 @@ AR		:= $(if $(filter default undefined,$(origin AR)),ar,$(AR))
 INSTALL		?= install
 PKG_CONFIG	?= pkg-config
 SPARSE		?= sparse
-PACKAGES	:= libpci libnl-3.0 jansson
+PACKAGES	:= libpci libnl-3.0 jansson libseccomp libcap-ng
 
 # Asked once, and only when something is compiled.
 pkg-cflags	= $(eval pkg-cflags := $(shell $(PKG_CONFIG) --cflags \
@@ -77,6 +77,11 @@ unit-src	:= $(wildcard selftests/unit/*_test.c)
 
 rooms-src	:= $(lib-src) $(vfio-src) $(pci-src) $(bridge-src) $(client-src)
 bridge-parts	:= $(bridge-src) $(vfio-src) $(pci-src) $(lib-src)
+# Only main.c needs these.
+sandbox-src	:= $(addprefix bridge/,landlock.c namespace.c sandbox.c \
+		   seccomp.c)
+# Made of comments in all of the parts, see seccomp.c.
+bridge-calls	:= bridge/syscalls.c
 tool-parts	:= $(tool-src) $(client-src) $(pci-src) $(lib-src)
 launch-parts	:= $(launch-src) lib/log.c
 preload-parts	:= $(preload-src) $(client-src) $(lib-src)
@@ -94,7 +99,7 @@ unit-progs	:= $(patsubst %.c,$(O)/%,$(unit-src)) \
 fake-progs	:=
 hw-progs	:=
 lab-progs	:=
-test-extra	:=
+test-extra	:= $(patsubst %.c,$(O)/calls/%.o,$(bridge-parts))
 
 all: $(programs) $(preload)
 
@@ -114,13 +119,14 @@ define link
 		$(filter %.o %.a,$^) $(2) $(libs)
 endef
 
-$(O)/vfio-bridge: $(call objs,$(bridge-parts)) $(O)/.flags
+$(O)/vfio-bridge: $(call objs,$(bridge-parts) $(bridge-calls)) $(O)/.flags
 	$(call link,$(CFLAGS))
 
 $(O)/vfio-user: $(call objs,$(tool-parts)) $(O)/.flags
 	$(call link,$(CFLAGS))
 
-$(O)/san/vfio-bridge: $(call san-objs,$(bridge-parts)) $(O)/san/.flags
+$(O)/san/vfio-bridge: $(call san-objs,$(bridge-parts) $(bridge-calls)) \
+		       $(O)/san/.flags
 	$(call link,$(SAN))
 
 $(O)/san/vfio-user: $(call san-objs,$(tool-parts)) $(O)/san/.flags
@@ -149,10 +155,10 @@ define archive
 endef
 
 # .rooms has the list of the sources, so that a removed one leaves the archive.
-$(O)/rooms.a: $(call objs,$(rooms-src)) $(O)/.rooms
+$(O)/rooms.a: $(call objs,$(rooms-src) $(bridge-calls)) $(O)/.rooms
 	$(call archive)
 
-$(O)/san/rooms.a: $(call san-objs,$(rooms-src)) $(O)/.rooms
+$(O)/san/rooms.a: $(call san-objs,$(rooms-src) $(bridge-calls)) $(O)/.rooms
 	$(call archive)
 
 # $(call compile,FLAGS)
@@ -169,6 +175,26 @@ $(O)/%.o: %.c $(O)/.flags
 
 $(O)/san/%.o: %.c $(O)/san/.flags
 	$(call compile,$(SAN))
+
+# $(call list-calls,FILES)
+define list-calls
+	$(call say,GEN,$@)
+	@mkdir -p $(@D)
+	$(Q)bridge/syscalls $(1) >$@
+endef
+
+$(O)/bridge/syscalls.c: bridge/syscalls $(bridge-parts) include/util.h
+	$(call list-calls,$(bridge-parts) include/util.h)
+
+$(O)/%/syscalls.o: $(O)/%/syscalls.c $(O)/.flags
+	$(call compile,$(CFLAGS))
+
+$(O)/san/%/syscalls.o: $(O)/%/syscalls.c $(O)/san/.flags
+	$(call compile,$(SAN))
+
+# The same, function by function, for the test of the comments: nothing inlined.
+$(O)/calls/%.o: %.c $(O)/.flags
+	$(call compile,-O0 -U_FORTIFY_SOURCE -ffunction-sections)
 
 $(O)/pic/%.o: %.c $(O)/.flags
 	$(call compile,$(CFLAGS) -fPIC -fvisibility=hidden)
