@@ -20,9 +20,14 @@
 
 #include "internal.h"
 
-static pthread_mutex_t containers_lock = PTHREAD_MUTEX_INITIALIZER;
-static LIST_HEAD(, vfio_container) containers =
-	LIST_HEAD_INITIALIZER(containers);
+static pthread_once_t containers_once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t containers_lock;
+static LIST_HEAD(, vfio_container) containers;
+
+static void vfio_containers_init(void)
+{
+	pthread_mutex_init(&containers_lock, NULL);
+}
 
 /* With containers_lock. */
 static struct vfio_container *vfio_container_find(const struct vfio_device *dev)
@@ -97,6 +102,7 @@ int vfio_container_get(struct vfio_device *dev, bool share,
 	struct vfio_container *c;
 	int ret;
 
+	pthread_once(&containers_once, vfio_containers_init);
 	pthread_mutex_lock(&containers_lock);
 	c = vfio_container_find(dev);
 	if (!c)
