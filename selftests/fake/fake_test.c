@@ -2208,4 +2208,147 @@ TEST(mdev)
 	fake_root_destroy(&root);
 }
 
+/* A second device of the same group, on the same bus. */
+#define COUPLE_NAME	"0000:01:01.0"
+
+FIXTURE(couple) {
+	struct fake_root root;
+	struct fake_control *control;
+	struct opened dev;
+	int other;	/* the second device */
+};
+
+FIXTURE_VARIANT(couple)
+{
+	uint32_t group;
+};
+
+FIXTURE_VARIANT_ADD(couple, same_group)
+{
+	.group = 7,
+};
+
+FIXTURE_VARIANT_ADD(couple, other_group)
+{
+	.group = 8,
+};
+
+FIXTURE_SETUP(couple)
+{
+	struct fake_config config;
+
+	fake_config_default(&config);
+	config.nr_more = 1;
+	config.more[0] = (struct fake_more){ COUPLE_NAME, variant->group, 1 };
+	ASSERT_EQ(0, set_up(&self->root, &config));
+	self->control = self->root.control;
+	self->dev = closed;
+	self->other = -1;
+}
+
+FIXTURE_TEARDOWN(couple)
+{
+	close_fd(&self->other);
+	close_all(&self->dev);
+	EXPECT_EQ(0, self->control->hidden_fds);
+	EXPECT_EQ(0, self->control->orphans);
+	fake_root_destroy(&self->root);
+}
+
+static int bind_to(int device, int iommufd)
+{
+	struct abi_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = iommufd,
+	};
+
+	return ERRNO_OF(ioctl(device, ABI_DEVICE_BIND_IOMMUFD, &bind));
+}
+
+static int attach_to(int device, uint32_t ioas)
+{
+	struct abi_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = ioas,
+	};
+
+	return ERRNO_OF(ioctl(device, ABI_DEVICE_ATTACH_IOMMUFD_PT, &attach));
+}
+
+static int reset_bus(const struct opened *dev)
+{
+	struct {
+		struct vfio_pci_hot_reset reset;
+		int32_t group;
+	} arg = {
+		.reset.argsz = sizeof(arg),
+		.reset.count = dev->group >= 0,
+		.group = dev->group,
+	};
+
+	return ERRNO_OF(ioctl(dev->device, VFIO_DEVICE_PCI_HOT_RESET, &arg));
+}
+
+TEST_F(couple, group_gives_its_own_devices)
+{
+	bool same = variant->group == 7;
+
+	ASSERT_EQ(0, open_group(&self->dev));
+	self->other = ioctl(self->dev.group, VFIO_GROUP_GET_DEVICE_FD,
+			    COUPLE_NAME);
+	ASSERT_EQ(same, self->other >= 0);
+	if (!same)
+		return;
+
+	/* Registers of its own. */
+	EXPECT_TRUE(reg_write(self->dev.device, FAKE_REG_SCRATCH, 1));
+	EXPECT_TRUE(reg_write(self->other, FAKE_REG_SCRATCH, 2));
+	EXPECT_EQ(1, reg_read(self->dev.device, FAKE_REG_SCRATCH));
+	EXPECT_EQ(2, reg_read(self->other, FAKE_REG_SCRATCH));
+	EXPECT_EQ(2, self->control->enables);
+}
+
+TEST_F(couple, group_has_one_owner_and_one_address_space)
+{
+	struct abi_ioas_alloc alloc = { .size = sizeof(alloc) };
+	bool same = variant->group == 7;
+	int stranger;
+
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	self->other = open("/dev/vfio/devices/vfio1", O_RDWR);
+	stranger = open("/dev/iommu", O_RDWR);
+	ASSERT_LE(0, stranger);
+	EXPECT_EQ(same ? EPERM : 0, bind_to(self->other, stranger));
+	close(stranger);
+	if (!same)
+		return;
+
+	ASSERT_EQ(0, bind_to(self->other, self->dev.container));
+	ASSERT_EQ(0, ioctl(self->dev.container, ABI_IOMMU_IOAS_ALLOC, &alloc));
+	EXPECT_EQ(EINVAL, attach_to(self->other, alloc.out_ioas_id));
+	EXPECT_EQ(0, attach_to(self->other, self->dev.ioas));
+
+	/* What is left alone may go where it likes. */
+	close_fd(&self->dev.device);
+	EXPECT_EQ(0, attach_to(self->other, alloc.out_ioas_id));
+}
+
+TEST_F(couple, bus_is_reset_by_who_owns_all_of_it)
+{
+	bool same = variant->group == 7;
+
+	ASSERT_EQ(0, open_group(&self->dev));
+	EXPECT_EQ(same ? 0 : EINVAL, reset_bus(&self->dev));
+	close_all(&self->dev);
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	EXPECT_EQ(same ? 0 : EINVAL, reset_bus(&self->dev));
+
+	self->other = open("/dev/vfio/devices/vfio1", O_RDWR);
+	ASSERT_EQ(0, bind_to(self->other, self->dev.container));
+	EXPECT_TRUE(reg_write(self->other, FAKE_REG_SCRATCH, 2));
+	EXPECT_EQ(0, reset_bus(&self->dev));
+	EXPECT_EQ(0, reg_read(self->other, FAKE_REG_SCRATCH));
+	EXPECT_EQ(same ? 3 : 1, self->control->hot_resets);
+}
+
 TEST_HARNESS_MAIN
