@@ -31,6 +31,7 @@ struct check {
 	unsigned int obstacles;
 };
 
+/* Syscalls at start: newfstatat write */
 static void check_say(const char *text, void *arg)
 {
 	struct check *c = arg;
@@ -51,6 +52,7 @@ static void __printf(2, 3) check_obstacle(struct check *c, const char *fmt,
 	check_say(text, c);
 }
 
+/* Syscalls at start: newfstatat write */
 static void __printf(2, 3) check_note(struct check *c, const char *fmt, ...)
 {
 	va_list args;
@@ -62,7 +64,11 @@ static void __printf(2, 3) check_note(struct check *c, const char *fmt, ...)
 	fputc('\n', c->text);
 }
 
-/* Does somebody listen there? Asked of the kernel, not of whoever it is. */
+/*
+ * Does somebody listen there? Asked of the kernel, not of whoever it is.
+ *
+ * Syscalls at start: close lseek newfstatat openat read
+ */
 static bool check_listens(const char *path)
 {
 	FILE *f = fopen("/proc/net/unix", "re");
@@ -79,6 +85,7 @@ static bool check_listens(const char *path)
 	return listens;
 }
 
+/* Syscalls at start: access faccessat2 geteuid */
 static void check_directory(struct check *c, const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -95,6 +102,7 @@ static void check_directory(struct check *c, const char *path)
 			       path, geteuid(), dir);
 }
 
+/* Syscalls at start: newfstatat */
 static void check_socket(struct check *c, const char *path)
 {
 	struct sockaddr_un addr;
@@ -118,7 +126,11 @@ static void check_socket(struct check *c, const char *path)
 			       path);
 }
 
-/* Does a VFIO driver have it? */
+/*
+ * Does a VFIO driver have it?
+ *
+ * Syscalls at start: access
+ */
 static bool check_driver(struct check *c, const struct pci_name *device)
 {
 	char driver[64];
@@ -135,6 +147,7 @@ static bool check_driver(struct check *c, const struct pci_name *device)
 	return false;
 }
 
+/* Syscalls at start: geteuid prlimit64 */
 static void check_memlock(struct check *c)
 {
 	struct rlimit limit;
@@ -199,6 +212,7 @@ static void check_resolve(struct check *c, struct bridge *b)
 		b->device.sysfs[0] = '\0';
 }
 
+/* Syscalls at start: close lseek newfstatat write */
 static bool check_one(const struct daemon *d, struct bridge *b)
 {
 	enum vfio_iommu_kind kind = d->opts->iommu;
@@ -257,7 +271,11 @@ static int check_compare(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-/* Without --device: those that a VFIO driver has. */
+/*
+ * Without --device: those that a VFIO driver has.
+ *
+ * Syscalls at start: close getdents64 newfstatat openat sysinfo
+ */
 static void check_find(struct options *opts)
 {
 	static char names[MAX_DEVICES][PCI_NAME_LEN];
@@ -285,6 +303,7 @@ static void check_find(struct options *opts)
 	opts->nr_devices = nr;
 }
 
+/* Syscalls at start: newfstatat write */
 int check_run(struct options *opts)
 {
 	static struct daemon d;

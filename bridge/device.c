@@ -25,6 +25,7 @@ static bool device_can_reset(const struct vfio_device *dev)
 	return dev->flags & VFIO_DEVICE_FLAGS_RESET || dev->can_hot_reset;
 }
 
+/* Syscalls: kill(0) */
 static void device_log_held(const struct session *s, const char *why)
 {
 	struct bridge *b = s->bridge;
@@ -197,7 +198,11 @@ void device_drop_retained(struct bridge *b)
 	space_leave(b);
 }
 
-/* Only the kernel knows all that stands in the way of one: try. */
+/*
+ * Only the kernel knows all that stands in the way of one: try.
+ *
+ * Syscalls at start: close eventfd2
+ */
 static int device_try_doorbell(struct vfio_device *dev,
 			       const struct doorbell *d)
 {

@@ -85,6 +85,7 @@ static int dma_check(const struct session *s,
 	return 0;
 }
 
+/* Syscalls: prlimit64 */
 static void dma_log_memlock(const struct session *s, uint64_t size)
 {
 	struct rlimit limit;
@@ -136,7 +137,11 @@ static void dma_log_without_fd(struct session *s,
 		 (unsigned long long)map->address);
 }
 
-/* A map without a file: the device reaches memory of ours instead. */
+/*
+ * A map without a file: the device reaches memory of ours instead.
+ *
+ * Syscalls: close
+ */
 static int dma_map_shadow(struct session *s,
 			  const struct vfio_user_dma_map *request,
 			  struct dma_map *map)

@@ -17,6 +17,7 @@
 
 #include "bridge.h"
 
+/* Syscalls: close eventfd2 */
 static int ioeventfd_open(struct session *s, unsigned int i)
 {
 	const struct doorbell *d = &s->bridge->own->doorbells[i];

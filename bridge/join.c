@@ -17,6 +17,7 @@
 /* Between two tries, in nanoseconds. */
 #define JOIN_INTERVAL_NS	10000000
 
+/* Syscalls: clock_gettime */
 static void join_next(struct timespec *until)
 {
 	clock_gettime(CLOCK_MONOTONIC, until);
@@ -27,6 +28,7 @@ static void join_next(struct timespec *until)
 	}
 }
 
+/* Syscalls: clock_gettime */
 int join_interrupting(pthread_t thread, unsigned int seconds)
 {
 	struct timespec now, until;

@@ -19,6 +19,7 @@
 
 #define LISTEN_BACKLOG	64
 
+/* Syscalls at start: socket */
 static int listen_socket(void)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -26,7 +27,11 @@ static int listen_socket(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Does somebody listen at @addr? 0 if not and nothing is in the way. */
+/*
+ * Does somebody listen at @addr? 0 if not and nothing is in the way.
+ *
+ * Syscalls at start: close connect newfstatat unlink
+ */
 static int listen_probe(const struct sockaddr_un *addr, char *why, size_t len)
 {
 	struct stat st;
@@ -60,7 +65,11 @@ static int listen_probe(const struct sockaddr_un *addr, char *why, size_t len)
 	return -EADDRINUSE;
 }
 
-/* A path that somebody has replaced meanwhile is theirs. */
+/*
+ * A path that somebody has replaced meanwhile is theirs.
+ *
+ * Syscalls: newfstatat
+ */
 static bool listen_is_ours(const struct listener *l)
 {
 	struct stat st;
@@ -69,7 +78,11 @@ static bool listen_is_ours(const struct listener *l)
 	       st.st_dev == l->dev && st.st_ino == l->ino;
 }
 
-/* Remember which file it is. */
+/*
+ * Remember which file it is.
+ *
+ * Syscalls at start: newfstatat
+ */
 static int listen_identify(struct listener *l, const char *path)
 {
 	struct stat st;
@@ -82,6 +95,7 @@ static int listen_identify(struct listener *l, const char *path)
 	return 0;
 }
 
+/* Syscalls at start: bind listen */
 static int listen_bind(struct listener *l, const char *path,
 		       const struct sockaddr_un *addr)
 {
@@ -126,6 +140,7 @@ int listen_open(struct listener *l, const char *path, char *why, size_t len)
 	return ret;
 }
 
+/* Syscalls: unlink */
 void listen_close(struct listener *l)
 {
 	if (l->fd >= 0 && listen_is_ours(l))

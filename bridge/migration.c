@@ -61,6 +61,8 @@ int migration_set_state(struct session *s, uint32_t state)
 /*
  * Less than what was asked for means the end of the stream, so read until
  * there is no more; ENOMSG is PRE_COPY's way of saying that for now.
+ *
+ * Syscalls: read
  */
 static ssize_t migration_read(struct session *s, uint8_t *buf, size_t len)
 {
@@ -103,6 +105,7 @@ int migration_handle_read(struct session *s, struct msg *m)
 	return session_reply_send(s, m, sizeof(*reply) + n, -1);
 }
 
+/* Syscalls: write */
 int migration_handle_write(struct session *s, struct msg *m)
 {
 	const struct vfio_user_mig_data *request = m->payload;

@@ -43,6 +43,7 @@ struct peer_command {
 	uint8_t payload[];
 };
 
+/* Syscalls: close socketpair(AF_UNIX) */
 int peer_twin(struct session *s)
 {
 	int fds[2], ret;
@@ -118,7 +119,11 @@ void peer_close(struct session *s)
 	msg_conn_exit(&s->link.twin);
 }
 
-/* The client has done something that it can't be asked anything more after. */
+/*
+ * The client has done something that it can't be asked anything more after.
+ *
+ * Syscalls: shutdown
+ */
 static int peer_fail(struct session *s, uint16_t command, int err)
 {
 	const char *what = NULL;

@@ -71,6 +71,7 @@ static struct refusal *refuse_find_oldest(void)
 	return oldest;
 }
 
+/* Syscalls: close */
 static void refuse_hang_up(struct refusal *r)
 {
 	int fd;
@@ -85,7 +86,11 @@ static void refuse_hang_up(struct refusal *r)
 	pthread_mutex_unlock(&refuse_lock);
 }
 
-/* Closing with data unread would show the client a reset, not our reply. */
+/*
+ * Closing with data unread would show the client a reset, not our reply.
+ *
+ * Syscalls: recvfrom
+ */
 static void refuse_drain(int fd)
 {
 	char buf[4096];
@@ -97,6 +102,7 @@ static void refuse_drain(int fd)
 	}
 }
 
+/* Syscalls: recvfrom sendto setsockopt(SO_RCVTIMEO) */
 static void refuse_answer(int fd)
 {
 	const struct timeval timeout = { .tv_sec = BRIDGE_CLIENT_TIMEOUT };
@@ -128,6 +134,7 @@ static void *refuse_thread(void *arg)
 	return NULL;
 }
 
+/* Syscalls: shutdown */
 bool refuse_make_room(void)
 {
 	struct refusal *oldest;
@@ -165,6 +172,7 @@ static int refuse_run(struct refusal *r, int fd)
 	return -ret;
 }
 
+/* Syscalls: close */
 int refuse_start(int fd)
 {
 	struct refusal *r;

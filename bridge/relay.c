@@ -59,6 +59,7 @@ struct relay {
 	struct relay_vector *vectors[VFIO_MAX_IRQS];
 };
 
+/* Syscalls: close epoll_create1 timer_create */
 int relay_start(struct session *s)
 {
 	struct sigevent event = {
@@ -93,6 +94,7 @@ free:
 	return ret;
 }
 
+/* Syscalls: epoll_ctl */
 static void relay_drop(struct relay *r, struct relay_vector *v)
 {
 	if (v->ours >= 0)
@@ -112,6 +114,7 @@ static void relay_drop_index(struct session *s, uint32_t index)
 	s->relay->vectors[index] = NULL;
 }
 
+/* Syscalls: close timer_delete */
 void relay_stop(struct session *s)
 {
 	uint32_t i;
@@ -126,6 +129,7 @@ void relay_stop(struct session *s)
 	s->relay = NULL;
 }
 
+/* Syscalls: timer_settime */
 static void relay_set_timer(struct relay *r, long ns)
 {
 	const struct itimerspec spec = {
@@ -136,6 +140,7 @@ static void relay_set_timer(struct relay *r, long ns)
 	timer_settime(r->timer, 0, &spec, NULL);
 }
 
+/* Syscalls: poll write */
 static void relay_signal(struct relay *r, int fd)
 {
 	struct pollfd room = { .fd = fd, .events = POLLOUT };
@@ -160,7 +165,11 @@ static struct relay_vector *relay_find(struct relay *r,
 	return vectors ? &vectors[(uint32_t)event->data.u64] : NULL;
 }
 
-/* Pass on what has been signalled, some of it; returns how much or an error. */
+/*
+ * Pass on what has been signalled, some of it; returns how much or an error.
+ *
+ * Syscalls: epoll_wait read
+ */
 static int relay_batch(struct session *s)
 {
 	struct epoll_event events[RELAY_BATCH];
@@ -200,6 +209,7 @@ int relay_pass(struct session *s)
 	return ret < 0 ? ret : 0;
 }
 
+/* Syscalls: poll */
 int relay_wait(struct session *s)
 {
 	struct pollfd fds[] = {
@@ -222,7 +232,11 @@ int relay_wait(struct session *s)
 	return fds[0].revents && !s->link.nr_queued;
 }
 
-/* The kernel checks what it is given, which is ours; check what we're given. */
+/*
+ * The kernel checks what it is given, which is ours; check what we're given.
+ *
+ * Syscalls: newfstatat
+ */
 static bool relay_is_eventfd(int fd)
 {
 	struct stat st;
@@ -231,6 +245,7 @@ static bool relay_is_eventfd(int fd)
 	return !fstat(fd, &st) && !(st.st_mode & S_IFMT);
 }
 
+/* Syscalls: eventfd2 fcntl(F_DUPFD_CLOEXEC) */
 static int relay_prepare_one(struct msg *m, unsigned int i,
 			     struct relay_vector *v)
 {
@@ -287,6 +302,7 @@ int relay_prepare(struct session *s, uint32_t index, struct msg *m,
 	return ret;
 }
 
+/* Syscalls: epoll_ctl */
 static int relay_install(struct session *s, uint32_t index, uint32_t vector,
 			 const struct relay_vector *new)
 {

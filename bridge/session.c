@@ -310,6 +310,8 @@ static void session_teardown(struct session *s)
 /*
  * What the client has sent and nobody received goes with the socket, fds
  * included, so this may block (join.c) and is not the main thread's to do.
+ *
+ * Syscalls: close
  */
 static void session_hang_up(struct session *s)
 {
@@ -323,6 +325,7 @@ static void session_hang_up(struct session *s)
 	close(fd);
 }
 
+/* Syscalls: write */
 static void *session_thread(void *arg)
 {
 	struct session *s = arg;
@@ -335,6 +338,7 @@ static void *session_thread(void *arg)
 	return NULL;
 }
 
+/* Syscalls: setsockopt(SO_RCVTIMEO) setsockopt(SO_SNDTIMEO) */
 static int session_socket(int fd)
 {
 	const struct timeval timeout = { .tv_sec = BRIDGE_CLIENT_TIMEOUT };
@@ -353,6 +357,7 @@ static void session_free(struct session *s)
 	free(s);
 }
 
+/* Syscalls: close getsockopt(SO_PEERCRED) */
 int session_start(struct bridge *b, int fd)
 {
 	struct session *s = calloc(1, sizeof(*s));
@@ -392,6 +397,7 @@ free:
 	return ret;
 }
 
+/* Syscalls: poll */
 bool session_is_ending(struct session *s)
 {
 	struct pollfd pfd = { 0 };
@@ -410,6 +416,7 @@ void session_interrupt(struct session *s)
 	pthread_kill(s->thread, WATCH_SIGNAL);
 }
 
+/* Syscalls: shutdown */
 void session_stop(struct session *s)
 {
 	pthread_mutex_lock(&s->lock);

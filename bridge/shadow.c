@@ -186,7 +186,11 @@ static int shadow_alloc(struct shadow *sh)
 	return 0;
 }
 
-/* Copies of @size bytes, all zeroes, and the file that the device's is in. */
+/*
+ * Copies of @size bytes, all zeroes, and the file that the device's is in.
+ *
+ * Syscalls: close ftruncate memfd_create
+ */
 static int shadow_create(const struct vfio_user_dma_map *map,
 			 struct shadow **out)
 {
@@ -280,6 +284,7 @@ static int shadow_pull_one(struct session *s, struct shadow *sh)
 	return 0;
 }
 
+/* Syscalls: close */
 int shadow_map(struct session *s, const struct vfio_user_dma_map *map,
 	       struct shadow **out)
 {
@@ -356,6 +361,7 @@ static bool shadow_search(struct shadow *sh)
 	return news;
 }
 
+/* Syscalls: clock_gettime */
 static int64_t shadow_now(void)
 {
 	struct timespec ts;

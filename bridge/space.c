@@ -153,6 +153,7 @@ void space_stop(struct daemon *d)
 	}
 }
 
+/* Syscalls: clock_gettime */
 static int64_t space_now(void)
 {
 	struct timespec ts;
@@ -409,7 +410,11 @@ static int space_check_file(struct session *s, const struct space_map *map)
 	return 0;
 }
 
-/* What the client says of its map, and what its file is. */
+/*
+ * What the client says of its map, and what its file is.
+ *
+ * Syscalls: fcntl(F_GETFL) newfstatat
+ */
 static int space_describe(const struct session *s,
 			  const struct vfio_user_dma_map *request, int fd,
 			  struct space_map *map)

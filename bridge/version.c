@@ -60,7 +60,11 @@ static void version_caps(struct session *s, struct vfio_user_caps *caps)
 		version_iova_ranges(iommu, caps);
 }
 
-/* Greeted clients may be idle for as long as they like. */
+/*
+ * Greeted clients may be idle for as long as they like.
+ *
+ * Syscalls: setsockopt(SO_RCVTIMEO)
+ */
 static int version_no_timeout(struct session *s)
 {
 	const struct timeval forever = { 0 };

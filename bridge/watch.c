@@ -54,7 +54,11 @@ int watch_index(const struct session *s, uint32_t index)
 	return -1;
 }
 
-/* A copy of the client's eventfd, so that no lock is held while it blocks. */
+/*
+ * A copy of the client's eventfd, so that no lock is held while it blocks.
+ *
+ * Syscalls: fcntl(F_DUPFD_CLOEXEC)
+ */
 static int watch_client_fd(struct watch *w, int kind)
 {
 	int fd = -1;
@@ -66,6 +70,7 @@ static int watch_client_fd(struct watch *w, int kind)
 	return fd;
 }
 
+/* Syscalls: close poll write */
 static void watch_signal(struct watch *w, int kind)
 {
 	struct pollfd pfd = { watch_client_fd(w, kind), POLLOUT, 0 };
@@ -85,6 +90,7 @@ close:
 	close(fd);
 }
 
+/* Syscalls: poll read */
 static void *watch_thread(void *arg)
 {
 	struct watch *w = arg;
@@ -119,6 +125,7 @@ static int watch_arm(struct session *s, int kind, int fd)
 			    0, 1, &fd);
 }
 
+/* Syscalls: eventfd2 */
 static int watch_open(struct session *s)
 {
 	struct watch *w = &s->watch;
@@ -167,6 +174,7 @@ stop:
 	return ret;
 }
 
+/* Syscalls: write */
 void watch_stop(struct session *s)
 {
 	struct watch *w = &s->watch;
@@ -184,6 +192,7 @@ void watch_stop(struct session *s)
 	close_fd(&w->stop);
 }
 
+/* Syscalls: fcntl(F_DUPFD_CLOEXEC) */
 static int watch_set_client(struct watch *w, int kind, int fd)
 {
 	int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);

@@ -51,6 +51,8 @@ static inline bool range_within(uint64_t offset, uint64_t count, uint64_t size)
 /**
  * close_fd() - close *@fd unless it is -1, and make it -1
  * @fd: a file descriptor, owned by the caller
+ *
+ * Syscalls: close
  */
 static inline void close_fd(int *fd)
 {

@@ -25,6 +25,7 @@ void log_init(const char *program, bool verbose)
 	log_verbose = verbose;
 }
 
+/* Syscalls: write */
 static void log_line(const char *fmt, va_list args)
 {
 	int saved = errno;

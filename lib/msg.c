@@ -69,6 +69,7 @@ int msg_conn_init(struct msg_conn *c, int fd, size_t max_size, size_t fd_min)
 	return -ENOMEM;
 }
 
+/* Syscalls: close */
 void msg_conn_exit(struct msg_conn *c)
 {
 	while (c->nr_fds)
@@ -89,6 +90,7 @@ void msg_close_fds(struct msg *m)
 	m->nr_fds = 0;
 }
 
+/* Syscalls: clock_gettime */
 static int64_t msg_now(void)
 {
 	struct timespec ts;
@@ -103,7 +105,11 @@ void msg_set_deadline(struct msg_conn *c, unsigned int ms, int other)
 	c->other = other;
 }
 
-/* Until the deadline, wait for POLLIN or POLLOUT on the socket. */
+/*
+ * Until the deadline, wait for POLLIN or POLLOUT on the socket.
+ *
+ * Syscalls: poll
+ */
 static int msg_wait(const struct msg_conn *c, short events)
 {
 	struct pollfd fds[] = {
@@ -124,7 +130,11 @@ static int msg_wait(const struct msg_conn *c, short events)
 	return fds[1].revents ? -ECONNRESET : 0;
 }
 
-/* Keep the fds in @mh, with those of the same message that came before. */
+/*
+ * Keep the fds in @mh, with those of the same message that came before.
+ *
+ * Syscalls: close
+ */
 static int msg_take_fds(struct msg_conn *c, struct msghdr *mh)
 {
 	struct cmsghdr *cmsg;
@@ -154,7 +164,11 @@ static int msg_take_fds(struct msg_conn *c, struct msghdr *mh)
 	return ret;
 }
 
-/* Take up to @len bytes off the socket; returns how many, 0 at its end. */
+/*
+ * Take up to @len bytes off the socket; returns how many, 0 at its end.
+ *
+ * Syscalls: recvmsg
+ */
 static ssize_t msg_take(struct msg_conn *c, size_t len)
 {
 	union {
@@ -199,7 +213,11 @@ static size_t msg_size(const struct msg_conn *c)
 	return header.size;
 }
 
-/* Look at what waits, and take as much as has no fds but the first message's. */
+/*
+ * Look at what waits, and take as much as has no fds but the first message's.
+ *
+ * Syscalls: recvmsg
+ */
 static ssize_t msg_fill_many(struct msg_conn *c)
 {
 	struct iovec iov = { c->rx, min(c->max_size, (size_t)MSG_PEEK_WINDOW) };
@@ -306,6 +324,7 @@ int msg_recv(struct msg_conn *c, struct msg *m)
 	return 1;
 }
 
+/* Syscalls: sendmsg */
 static int msg_send(struct msg_conn *c, const uint8_t *buf, size_t len,
 		    const int *fds, unsigned int nr_fds)
 {

@@ -15,6 +15,7 @@
 
 #include "device.h"
 
+/* Syscalls at start: close openat write */
 static int pci_write(const char *path, const char *value)
 {
 	size_t len = strlen(value);
@@ -41,6 +42,7 @@ static int pci_unbind(const char *sysfs, const char *name)
 	return pci_write(path, name);
 }
 
+/* Syscalls at start: access */
 int pci_bind(const char *sysfs, const char *driver)
 {
 	const char *name = strrchr(sysfs, '/') ? strrchr(sysfs, '/') + 1 : sysfs;

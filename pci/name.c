@@ -56,6 +56,7 @@ static bool pci_is_uuid(const char *arg)
 	return true;
 }
 
+/* Syscalls at start: access */
 int pci_resolve(const char *arg, struct pci_name *out)
 {
 	const char *slash = strrchr(arg, '/');
@@ -89,6 +90,7 @@ const char *pci_list_hint(const struct pci_name *name)
 			    "lspci -D lists them";
 }
 
+/* Syscalls: readlink */
 int pci_driver(const char *sysfs, char *buf, size_t len)
 {
 	char path[PCI_SYSFS_LEN + 16], link[256];
@@ -108,6 +110,7 @@ int pci_driver(const char *sysfs, char *buf, size_t len)
 	return 0;
 }
 
+/* Syscalls at start: close lseek newfstatat openat read */
 static bool pci_read_id(const char *sysfs, const char *attribute,
 			unsigned int *value)
 {
@@ -147,6 +150,7 @@ static struct pci_access *pci_names_alloc(void)
 	return access;
 }
 
+/* Syscalls at start: close lseek newfstatat openat read */
 void pci_describe(const char *sysfs, char *buf, size_t len)
 {
 	unsigned int class, vendor, device;

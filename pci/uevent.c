@@ -52,6 +52,7 @@ static int uevent_errno(int err)
 	}
 }
 
+/* Syscalls at start: bind fcntl getsockname setsockopt socket */
 int pci_uevents_open(struct pci_uevents **out)
 {
 	struct pci_uevents *u = calloc(1, sizeof(*u));
@@ -78,6 +79,7 @@ int pci_uevents_open(struct pci_uevents **out)
 	return 0;
 }
 
+/* Syscalls: close */
 void pci_uevents_close(struct pci_uevents *u)
 {
 	if (!u)
@@ -147,6 +149,7 @@ bool pci_uevent_parse(const char *buf, size_t len, struct pci_uevent *event)
 	       uevent_copy(event->driver, sizeof(event->driver), driver);
 }
 
+/* Syscalls: recvmsg */
 int pci_uevents_next(struct pci_uevents *u, struct pci_uevent *event)
 {
 	struct sockaddr_nl from;

@@ -41,7 +41,11 @@ static void __printf(2, 3) pci_say(const struct pci_usage *u, const char *fmt,
 	u->say(text, u->arg);
 }
 
-/* Does a default route, of IPv4 or IPv6, go through the interface? */
+/*
+ * Does a default route, of IPv4 or IPv6, go through the interface?
+ *
+ * Syscalls at start: close lseek newfstatat openat read
+ */
 static bool pci_is_default_route(const char *interface)
 {
 	char line[512], name[32], target[64];
@@ -69,6 +73,7 @@ static bool pci_is_default_route(const char *interface)
 	return found;
 }
 
+/* Syscalls at start: close lseek newfstatat openat read */
 static void pci_check_interface(const struct pci_usage *u, const char *name)
 {
 	char path[PCI_SYSFS_LEN + 64];
@@ -90,6 +95,7 @@ static void pci_check_interface(const struct pci_usage *u, const char *name)
 			name, name);
 }
 
+/* Syscalls at start: close getdents64 newfstatat openat */
 static void pci_check_network(const struct pci_usage *u)
 {
 	char path[PCI_SYSFS_LEN + 16];
@@ -107,7 +113,11 @@ static void pci_check_network(const struct pci_usage *u)
 	closedir(dir);
 }
 
-/* Where a block device is mounted; the first place will do. */
+/*
+ * Where a block device is mounted; the first place will do.
+ *
+ * Syscalls at start: close lseek newfstatat openat read
+ */
 static bool pci_find_mount(const char *number, char *where, size_t len)
 {
 	FILE *f = fopen("/proc/self/mountinfo", "re");
@@ -125,6 +135,7 @@ static bool pci_find_mount(const char *number, char *where, size_t len)
 	return mounted;
 }
 
+/* Syscalls at start: close lseek newfstatat openat read */
 static bool pci_is_swap(const char *name)
 {
 	FILE *f = fopen("/proc/swaps", "re");
@@ -139,7 +150,11 @@ static bool pci_is_swap(const char *name)
 	return found;
 }
 
-/* What is built on a block device: of an encrypted disk, a RAID, a volume. */
+/*
+ * What is built on a block device: of an encrypted disk, a RAID, a volume.
+ *
+ * Syscalls at start: close getdents64 newfstatat openat
+ */
 static bool pci_find_holder(const char *name, char *holder, size_t len)
 {
 	char path[128];
@@ -159,6 +174,7 @@ static bool pci_find_holder(const char *name, char *holder, size_t len)
 	return holder[0];
 }
 
+/* Syscalls at start: close lseek newfstatat openat read readlink */
 static void pci_check_block(const struct pci_usage *u, const char *name)
 {
 	char path[128], real[PATH_MAX], number[32] = "", where[512];
@@ -187,6 +203,7 @@ static void pci_check_block(const struct pci_usage *u, const char *name)
 			name, where);
 }
 
+/* Syscalls at start: close getdents64 newfstatat openat */
 static void pci_check_disks(const struct pci_usage *u)
 {
 	DIR *dir = opendir("/sys/class/block");
@@ -201,6 +218,7 @@ static void pci_check_disks(const struct pci_usage *u)
 	closedir(dir);
 }
 
+/* Syscalls at start: readlink */
 void pci_check_usage(const char *sysfs,
 		     void (*say)(const char *text, void *arg), void *arg)
 {
@@ -214,6 +232,8 @@ void pci_check_usage(const char *sysfs,
 /*
  * A reset of the bus takes all that is on it along, and is listed even for a
  * device that has become not the only one there.
+ *
+ * Syscalls at start: access close lseek newfstatat openat read
  */
 bool pci_can_reset(const char *sysfs)
 {

@@ -42,6 +42,7 @@ static void __printf(2, 3) vfio_say(const struct vfio_check *c,
 	c->say(why.text, c->arg);
 }
 
+/* Syscalls at start: close getdents64 newfstatat openat */
 static bool vfio_has_groups(void)
 {
 	DIR *dir = opendir("/sys/kernel/iommu_groups");
@@ -75,6 +76,7 @@ static void vfio_say_spoiler(const char *device, const char *driver, void *arg)
 			 c->dev.group, device, driver);
 }
 
+/* Syscalls at start: access faccessat2 */
 static void vfio_check_node(const struct vfio_check *c, const char *path,
 			    const char *missing)
 {
@@ -93,7 +95,11 @@ static bool vfio_is_number(const char *s)
 	return s[0] && !s[strspn(s, "0123456789")];
 }
 
-/* Does a process have this node open? */
+/*
+ * Does a process have this node open?
+ *
+ * Syscalls at start: close getdents64 newfstatat openat readlink
+ */
 static bool vfio_holds(const char *pid, const char *node)
 {
 	char path[320], link[320];
@@ -117,6 +123,7 @@ static bool vfio_holds(const char *pid, const char *node)
 	return holds;
 }
 
+/* Syscalls at start: close lseek newfstatat openat read */
 static void vfio_say_holder(const struct vfio_check *c, const char *pid,
 			    const char *node)
 {
@@ -134,7 +141,11 @@ static void vfio_say_holder(const struct vfio_check *c, const char *pid,
 	vfio_say(c, "process %s (%s) has %s open: end it", pid, name, node);
 }
 
-/* As far as this user may look. */
+/*
+ * As far as this user may look.
+ *
+ * Syscalls at start: close getdents64 newfstatat openat
+ */
 static void vfio_check_holders(const struct vfio_check *c, const char *node)
 {
 	DIR *dir = opendir("/proc");
@@ -166,6 +177,7 @@ static void vfio_check_iommufd(const struct vfio_check *c)
 	vfio_check_holders(c, path);
 }
 
+/* Syscalls: access */
 static void vfio_check_type1(const struct vfio_check *c)
 {
 	char path[64];
@@ -182,6 +194,7 @@ static void vfio_check_type1(const struct vfio_check *c)
 	vfio_check_holders(c, path);
 }
 
+/* Syscalls at start: access */
 enum vfio_iommu_kind vfio_check(const char *name, const char *sysfs,
 				enum vfio_iommu_kind kind, unsigned int flags,
 				bool bound,

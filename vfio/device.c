@@ -23,6 +23,7 @@
 /* A region's capability chain is never longer than this, in bytes. */
 #define VFIO_MAX_REGION_INFO	65536
 
+/* Syscalls: readlink */
 int vfio_read_group(const char *sysfs)
 {
 	char path[320], link[256];
@@ -38,7 +39,11 @@ int vfio_read_group(const char *sysfs)
 	return atoi(number ? number + 1 : link);
 }
 
-/* The name that the device has in /dev/vfio/devices: an entry of vfio-dev/. */
+/*
+ * The name that the device has in /dev/vfio/devices: an entry of vfio-dev/.
+ *
+ * Syscalls: close getdents64 newfstatat openat
+ */
 static void vfio_read_cdev(const char *sysfs, char *buf, size_t len)
 {
 	struct dirent *de;
@@ -57,6 +62,7 @@ static void vfio_read_cdev(const char *sysfs, char *buf, size_t len)
 	closedir(dir);
 }
 
+/* Syscalls: access */
 static bool vfio_is_noiommu(int group)
 {
 	char path[64];
@@ -65,6 +71,7 @@ static bool vfio_is_noiommu(int group)
 	return !access(path, F_OK);
 }
 
+/* Syscalls: access */
 static bool vfio_has_iommufd(const struct vfio_device *dev)
 {
 	char path[96];
@@ -83,6 +90,7 @@ enum vfio_iommu_kind vfio_choose(const struct vfio_device *dev,
 	return vfio_has_iommufd(dev) ? VFIO_IOMMU_IOMMUFD : VFIO_IOMMU_TYPE1;
 }
 
+/* Syscalls: access */
 int vfio_identify(struct vfio_device *dev, const char *name,
 		  const char *sysfs, unsigned int flags, struct vfio_why *why)
 {
@@ -112,6 +120,7 @@ int vfio_identify(struct vfio_device *dev, const char *name,
 	return 0;
 }
 
+/* Syscalls: ioctl(VFIO_DEVICE_GET_REGION_INFO) */
 static int vfio_read_region(struct vfio_device *dev, uint32_t index)
 {
 	struct vfio_region *region = &dev->regions[index];
@@ -156,6 +165,7 @@ free:
 	return ret;
 }
 
+/* Syscalls: ioctl(VFIO_DEVICE_GET_IRQ_INFO) */
 static void vfio_read_irq(struct vfio_device *dev, uint32_t index)
 {
 	struct vfio_irq_info info = { .argsz = sizeof(info), .index = index };
@@ -168,7 +178,11 @@ static void vfio_read_irq(struct vfio_device *dev, uint32_t index)
 	dev->irqs[index].count = info.count;
 }
 
-/* Which devices a reset of the bus would touch; to be freed. NULL if none. */
+/*
+ * Which devices a reset of the bus would touch; to be freed. NULL if none.
+ *
+ * Syscalls: ioctl(VFIO_DEVICE_GET_PCI_HOT_RESET_INFO)
+ */
 static struct vfio_pci_hot_reset_info *vfio_hot_reset_info(struct vfio_device *dev)
 {
 	struct vfio_pci_hot_reset_info *info;
@@ -235,6 +249,7 @@ free:
 	return ret;
 }
 
+/* Syscalls: ioctl(VFIO_DEVICE_GET_INFO) */
 static int vfio_read_info(struct vfio_device *dev, struct vfio_why *why)
 {
 	struct vfio_device_info info = { .argsz = sizeof(info) };
@@ -267,6 +282,8 @@ static int vfio_read_info(struct vfio_device *dev, struct vfio_why *why)
  * asked; and a driver may be able to reset it without saying so. Nor is a device
  * reset that a former user still holds; out of a group that stayed open, the
  * kernel gives it all the same, and doesn't say which of the two it was.
+ *
+ * Syscalls: ioctl(VFIO_DEVICE_RESET)
  */
 static void vfio_reset_stale(struct vfio_device *dev)
 {
@@ -352,6 +369,7 @@ void vfio_device_quiesce(struct vfio_device *dev)
 	}
 }
 
+/* Syscalls: ioctl(VFIO_DEVICE_PCI_HOT_RESET) */
 static int vfio_hot_reset(struct vfio_device *dev)
 {
 	struct {
@@ -366,6 +384,7 @@ static int vfio_hot_reset(struct vfio_device *dev)
 	return ioctl(dev->fd, VFIO_DEVICE_PCI_HOT_RESET, &arg) ? -errno : 0;
 }
 
+/* Syscalls: ioctl(VFIO_DEVICE_RESET) */
 int vfio_device_reset(struct vfio_device *dev)
 {
 	if (dev->flags & VFIO_DEVICE_FLAGS_RESET)
@@ -393,6 +412,7 @@ bool vfio_device_reset_touches(const struct vfio_device *dev, const char *name)
 	return false;
 }
 
+/* Syscalls: pread64 */
 ssize_t vfio_region_read(struct vfio_device *dev, uint32_t index,
 			 uint64_t offset, void *buf, size_t count)
 {
@@ -402,6 +422,7 @@ ssize_t vfio_region_read(struct vfio_device *dev, uint32_t index,
 	return n < 0 ? -errno : n;
 }
 
+/* Syscalls: pwrite64 */
 ssize_t vfio_region_write(struct vfio_device *dev, uint32_t index,
 			  uint64_t offset, const void *buf, size_t count)
 {
@@ -411,6 +432,7 @@ ssize_t vfio_region_write(struct vfio_device *dev, uint32_t index,
 	return n < 0 ? -errno : n;
 }
 
+/* Syscalls: ioctl(VFIO_DEVICE_SET_IRQS) */
 int vfio_irq_set(struct vfio_device *dev, uint32_t flags, uint32_t index,
 		 uint32_t start, uint32_t count, const void *data)
 {

@@ -10,6 +10,7 @@
 
 #include "internal.h"
 
+/* Syscalls: ioctl(VFIO_DEVICE_FEATURE) */
 int vfio_feature(struct vfio_device *dev, uint32_t flags, void *data,
 		 size_t len)
 {
@@ -31,6 +32,7 @@ int vfio_feature(struct vfio_device *dev, uint32_t flags, void *data,
 	return ret;
 }
 
+/* Syscalls: ioctl(VFIO_DEVICE_IOEVENTFD) */
 int vfio_ioeventfd(struct vfio_device *dev, uint32_t index, uint64_t offset,
 		   uint32_t width, uint64_t data, int fd)
 {

@@ -31,6 +31,7 @@ void vfio_why_set(struct vfio_why *why, const char *fmt, ...)
 	va_end(args);
 }
 
+/* Syscalls: geteuid newfstatat */
 void vfio_why_permission(const char *path, struct vfio_why *why)
 {
 	struct stat st;
@@ -43,6 +44,7 @@ void vfio_why_permission(const char *path, struct vfio_why *why)
 		     path, geteuid(), st.st_uid, st.st_gid, st.st_mode & 0777);
 }
 
+/* Syscalls: openat */
 int vfio_open_node(const char *path, struct vfio_why *why)
 {
 	int err;
@@ -79,7 +81,11 @@ static bool vfio_driver_is_harmless(const char *driver)
 	       !strcmp(driver, "pcieport");
 }
 
-/* The driver that a device of a group has, if it is one that spoils the group. */
+/*
+ * The driver that a device of a group has, if it is one that spoils the group.
+ *
+ * Syscalls: readlink
+ */
 static bool vfio_read_spoiler(int group, const char *device, char *driver,
 			      size_t len)
 {
@@ -101,6 +107,7 @@ static bool vfio_read_spoiler(int group, const char *device, char *driver,
 	return true;
 }
 
+/* Syscalls: close getdents64 newfstatat openat */
 void vfio_group_spoilers(int group,
 			 void (*say)(const char *device, const char *driver,
 				     void *arg), void *arg)

@@ -24,6 +24,7 @@
 #include "internal.h"
 #include "iommufd_abi.h"
 
+/* Syscalls: ioctl(ABI_DEVICE_BIND_IOMMUFD) */
 static int iommufd_bind(struct vfio_device *dev, struct vfio_why *why)
 {
 	struct abi_device_bind_iommufd bind = {
@@ -59,6 +60,7 @@ static int iommufd_bind(struct vfio_device *dev, struct vfio_why *why)
 	return err;
 }
 
+/* Syscalls: ioctl(ABI_DEVICE_ATTACH_IOMMUFD_PT) */
 static int iommufd_attach(struct vfio_device *dev, struct vfio_why *why)
 {
 	struct abi_device_attach_iommufd_pt attach = {
@@ -104,6 +106,7 @@ static void iommufd_close(struct vfio_container *c)
 	close_fd(&c->fd);
 }
 
+/* Syscalls: ioctl(ABI_IOMMU_IOAS_ALLOC) */
 static int iommufd_open(struct vfio_device *dev, struct vfio_why *why)
 {
 	struct abi_ioas_alloc alloc = { .size = sizeof(alloc) };
@@ -134,6 +137,7 @@ static int iommufd_open(struct vfio_device *dev, struct vfio_why *why)
 	return 0;
 }
 
+/* Syscalls: ioctl(ABI_IOMMU_IOAS_IOVA_RANGES) */
 static int iommufd_info(struct vfio_device *dev, struct vfio_iommu_info *info)
 {
 	struct abi_iova_range ranges[VFIO_MAX_IOVA_RANGES];
@@ -163,6 +167,7 @@ static int iommufd_info(struct vfio_device *dev, struct vfio_iommu_info *info)
 	return 0;
 }
 
+/* Syscalls: ioctl(ABI_IOMMU_IOAS_UNMAP) */
 static int iommufd_unmap(struct vfio_device *dev, uint64_t iova, uint64_t size)
 {
 	struct abi_ioas_unmap unmap = {
@@ -185,6 +190,7 @@ static uint32_t iommufd_map_flags(bool readable, bool writeable)
 	       (writeable ? ABI_IOAS_MAP_WRITEABLE : 0);
 }
 
+/* Syscalls: ioctl(ABI_IOMMU_IOAS_MAP) */
 static int iommufd_map_window(struct vfio_device *dev, uint64_t iova,
 			      uint64_t size, int fd, uint64_t offset,
 			      bool readable, bool writeable)
@@ -217,6 +223,8 @@ static int iommufd_map_window(struct vfio_device *dev, uint64_t iova,
  * What mmap(2) would refuse, IOMMU_IOAS_MAP_FILE doesn't ask about: how the file
  * was opened, its seals, its length. Memory that the client can only read must
  * not become writeable by its device.
+ *
+ * Syscalls: fcntl(F_GETFL) fcntl(F_GET_SEALS) newfstatat
  */
 static int iommufd_check_file(int fd, uint64_t offset, uint64_t size,
 			      bool writeable)
@@ -242,6 +250,7 @@ static int iommufd_check_file(int fd, uint64_t offset, uint64_t size,
 	return 0;
 }
 
+/* Syscalls: ioctl(ABI_IOMMU_IOAS_MAP_FILE) */
 static int iommufd_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
 		       int fd, uint64_t offset, bool readable, bool writeable)
 {

@@ -22,6 +22,7 @@
 /* No kernel answers VFIO_IOMMU_GET_INFO with more than this, in bytes. */
 #define TYPE1_MAX_INFO		65536
 
+/* Syscalls: ioctl(VFIO_GROUP_GET_STATUS) */
 static int type1_check_group(struct vfio_container *c, struct vfio_why *why)
 {
 	struct vfio_group_status status = { .argsz = sizeof(status) };
@@ -55,6 +56,10 @@ static int type1_open_group(struct vfio_container *c, struct vfio_why *why)
 	return c->group_fd < 0 ? c->group_fd : 0;
 }
 
+/*
+ * Syscalls: ioctl(VFIO_CHECK_EXTENSION) ioctl(VFIO_GROUP_SET_CONTAINER)
+ * Syscalls: ioctl(VFIO_SET_IOMMU)
+ */
 static int type1_attach(struct vfio_container *c, struct vfio_why *why)
 {
 	int type = c->noiommu ? VFIO_NOIOMMU_IOMMU : VFIO_TYPE1v2_IOMMU;
@@ -81,6 +86,7 @@ static int type1_attach(struct vfio_container *c, struct vfio_why *why)
 	return 0;
 }
 
+/* Syscalls: ioctl(VFIO_GROUP_GET_DEVICE_FD) */
 static int type1_open_device(struct vfio_device *dev, struct vfio_why *why)
 {
 	int fd = ioctl(dev->container->group_fd, VFIO_GROUP_GET_DEVICE_FD,
@@ -104,6 +110,7 @@ static void type1_close(struct vfio_container *c)
 	close_fd(&c->fd);
 }
 
+/* Syscalls: ioctl(VFIO_GET_API_VERSION) */
 static int type1_open(struct vfio_device *dev, struct vfio_why *why)
 {
 	struct vfio_container *c = dev->container;
@@ -178,6 +185,7 @@ static void type1_capabilities(const struct vfio_iommu_type1_info *raw,
 	}
 }
 
+/* Syscalls: ioctl(VFIO_IOMMU_GET_INFO) */
 static int type1_info(struct vfio_device *dev, struct vfio_iommu_info *info)
 {
 	const struct vfio_container *c = dev->container;
@@ -207,6 +215,7 @@ free:
 	return ret;
 }
 
+/* Syscalls: ioctl(VFIO_IOMMU_UNMAP_DMA) */
 static int type1_unmap(struct vfio_device *dev, uint64_t iova, uint64_t size)
 {
 	struct vfio_iommu_type1_dma_unmap unmap = {
@@ -221,6 +230,7 @@ static int type1_unmap(struct vfio_device *dev, uint64_t iova, uint64_t size)
 	return unmap.size == size ? 0 : -EIO;
 }
 
+/* Syscalls: ioctl(VFIO_IOMMU_MAP_DMA) */
 static int type1_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
 		     int fd, uint64_t offset, bool readable, bool writeable)
 {

@@ -50,6 +50,8 @@ static int vfio_window_compare(const void *a, const void *b)
  * What munmap(2) will have to be told: huge pages are mapped, and can only be
  * unmapped, whole. Only files of memory have seals, so nothing is asked of a
  * file system that a client may be behind.
+ *
+ * Syscalls: fcntl(F_GET_SEALS) newfstatat
  */
 static uint64_t vfio_window_length(int fd, uint64_t size)
 {
@@ -166,7 +168,8 @@ void vfio_window_forget_all(struct vfio_container *c)
 	c->nr_windows = 0;
 }
 
-uint32_t vfio_window_limit(void)
+/* Syscalls at start: close lseek newfstatat openat read */
+static uint32_t vfio_read_window_limit(void)
 {
 	unsigned long max_map_count = 65530;
 	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
@@ -180,4 +183,14 @@ uint32_t vfio_window_limit(void)
 		return max_map_count / 2;
 	return min(max_map_count - WINDOW_RESERVE,
 		   (unsigned long)VFIO_MAX_DMA_MAPS);
+}
+
+uint32_t vfio_window_limit(void)
+{
+	/* Known before there are threads; then, the file may be out of reach. */
+	static uint32_t limit;
+
+	if (!limit)
+		limit = vfio_read_window_limit();
+	return limit;
 }
