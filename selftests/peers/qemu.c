@@ -305,17 +305,40 @@ static bool proc_has(pid_t pid, const char *name, const char *text)
 	return found;
 }
 
+/* Has it a mount namespace of its own, without /dev/vfio? */
+static bool away_from_devices(pid_t pid)
+{
+	char path[64], its[64] = "", ours[64] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", pid);
+	if (readlink(path, its, sizeof(its) - 1) < 0 ||
+	    readlink("/proc/self/ns/mnt", ours, sizeof(ours) - 1) < 0 ||
+	    !strcmp(its, ours)) {
+		fprintf(stderr, "%s: %s\n", path, its);
+		return false;
+	}
+	snprintf(path, sizeof(path), "/proc/%d/root/dev/vfio", pid);
+	if (access(path, F_OK) && errno == ENOENT)
+		return true;
+	fprintf(stderr, "%s: it is there\n", path);
+	return false;
+}
+
 bool qemu_confined(const struct qemu *q)
 {
-	char path[64];
+	static const char *const status[] = {
+		"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000",
+		"CapEff:\t0000000000000000", "CapAmb:\t0000000000000000",
+		"NoNewPrivs:\t1", "Uid:\t65533\t65533\t65533\t65533",
+		"Gid:\t65533\t65533\t65533\t65533",
+	};
+	bool ret = true;
+	unsigned int i;
 
-	if (!proc_has(q->pid, "status", "CapPrm:\t0000000000000000") ||
-	    !proc_has(q->pid, "status", "CapEff:\t0000000000000000") ||
-	    !proc_has(q->pid, "status", "Uid:\t65533\t65533\t65533") ||
-	    !proc_has(q->pid, "limits", "Max locked memory         65536 "))
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/root/dev/vfio", q->pid);
-	return access(path, F_OK) && errno == ENOENT;
+	for (i = 0; i < ARRAY_SIZE(status); i++)
+		ret &= proc_has(q->pid, "status", status[i]);
+	ret &= proc_has(q->pid, "limits", "Max locked memory         65536 ");
+	return ret & away_from_devices(q->pid);
 }
 
 bool qemu_alive(struct qemu *q)

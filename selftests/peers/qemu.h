@@ -85,7 +85,8 @@ int qemu_start(struct qemu *q, const struct hw_daemon *d);
  * @q: a running machine, past its start
  *
  * Return: true when it is a user without rights and capabilities, that may lock
- * 64 KiB and has no /dev/vfio. What it has instead goes to stderr.
+ * 64 KiB and has a mount namespace without /dev/vfio. What it has instead goes to
+ * stderr.
  */
 bool qemu_confined(const struct qemu *q);
 
