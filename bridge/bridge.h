@@ -34,6 +34,8 @@ enum bridge_exit {
 				 sizeof(struct vfio_user_irq_set))
 /* How long a session may take to end before the daemon does, in seconds. */
 #define BRIDGE_END_TIMEOUT	30
+/* How long a client may keep a device that is asked for back, in seconds. */
+#define BRIDGE_RELEASE_TIMEOUT	30
 /* How long a client may take to begin, or to read a reply, in seconds. */
 #define BRIDGE_CLIENT_TIMEOUT	10
 
@@ -90,6 +92,8 @@ struct device_options {
  * @mmap: clients may map regions
  * @mmap_asked: the operator has said so
  * @on_disconnect: what becomes of the device
+ * @release_timeout: how long a client may keep a device that the kernel asks
+ *                   for back, in seconds
  * @unsafe_noiommu: export a device that no IOMMU confines
  * @shadow_max: how much memory that clients don't share is shadowed for a
  *              session, in bytes; 0: none, without --shadow-dma
@@ -104,6 +108,7 @@ struct options {
 	bool mmap;
 	bool mmap_asked;
 	enum on_disconnect on_disconnect;
+	unsigned int release_timeout;
 	bool unsafe_noiommu;
 	uint64_t shadow_max;
 	bool check;
@@ -163,7 +168,9 @@ struct irq_vectors {
  * @lock: protects @client
  * @client: by ERR, REQ: the client's eventfd, or -1
  * @fired: by ERR, REQ: how often
- * @name: of the device, for the log
+ * @release_at: when the session is ended because of REQ, CLOCK_MONOTONIC
+ *              milliseconds; 0: not asked for, INT64_MAX: done
+ * @session: whose device it is
  */
 #define WATCH_ERR	0
 #define WATCH_REQ	1
@@ -176,7 +183,8 @@ struct watch {
 	pthread_mutex_t lock;
 	int client[WATCH_KINDS];
 	atomic_ullong fired[WATCH_KINDS];
-	const char *name;
+	int64_t release_at;
+	struct session *session;
 };
 
 struct peer_command;
@@ -308,6 +316,7 @@ struct space_member {
  * @stats: counters
  * @lock: protects @retained and @retained_uid
  * @retained: with --on-disconnect=retain, the device of the last session
+ * @retained_req: eventfd that fires when the kernel wants @retained back, or -1
  * @retained_uid: who may have it
  * @last_peer: the last client that had the device; pid 0 if none had
  * @group: IOMMU group, -1 if it has none
@@ -328,6 +337,7 @@ struct bridge {
 	struct stats stats;
 	pthread_mutex_t lock;
 	struct vfio_device *retained;
+	int retained_req;
 	uid_t retained_uid;
 	struct ucred last_peer;
 	int group;
@@ -542,6 +552,9 @@ void device_release(struct session *s);
  * Return: 0 or a negative errno.
  */
 int device_check(struct bridge *b);
+
+/** device_check_retained() - close a retained device that is asked for back */
+void device_check_retained(struct bridge *b);
 
 /** device_drop_retained() - close a retained device, if there is one */
 void device_drop_retained(struct bridge *b);
@@ -902,6 +915,15 @@ int watch_set(struct session *s, int kind, uint32_t flags, uint32_t count,
  * Return: the code to exit with.
  */
 int check_run(struct options *opts);
+
+/**
+ * watch_retained() - have the kernel say when it wants a retained device back
+ * @dev: open, and no session's
+ *
+ * Return: an eventfd owned by the caller, or -1: the device has no REQ, or the
+ * kernel refuses.
+ */
+int watch_retained(struct vfio_device *dev);
 
 /* monitor.c */
 

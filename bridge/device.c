@@ -90,6 +90,7 @@ static int device_take_retained(struct session *s)
 		s->dev = *b->retained;
 		free(b->retained);
 		b->retained = NULL;
+		close_fd(&b->retained_req);
 		ret = 1;
 	}
 	pthread_mutex_unlock(&b->lock);
@@ -165,6 +166,7 @@ static bool device_retain(struct session *s)
 	*dev = s->dev;
 	pthread_mutex_lock(&b->lock);
 	b->retained = dev;
+	b->retained_req = watch_retained(dev);
 	b->retained_uid = s->peer.uid;
 	pthread_mutex_unlock(&b->lock);
 	if (!space_keep(b))
@@ -190,12 +192,29 @@ void device_drop_retained(struct bridge *b)
 	pthread_mutex_lock(&b->lock);
 	dev = b->retained;
 	b->retained = NULL;
+	close_fd(&b->retained_req);
 	pthread_mutex_unlock(&b->lock);
 	if (!dev)
 		return;
 	vfio_device_close(dev);
 	free(dev);
 	space_leave(b);
+}
+
+void device_check_retained(struct bridge *b)
+{
+	eventfd_t value;
+	bool asked;
+
+	/* Another thread may have dropped it since, and the fd with it. */
+	pthread_mutex_lock(&b->lock);
+	asked = b->retained_req >= 0 && !eventfd_read(b->retained_req, &value);
+	pthread_mutex_unlock(&b->lock);
+	if (!asked)
+		return;
+	log_info("%s: the kernel asks for the device back: not retained any more",
+		 b->device.name);
+	device_drop_retained(b);
 }
 
 /*

@@ -30,7 +30,9 @@
 #include "bridge.h"
 #include "log.h"
 
+/* Of each device there are two: its socket, and its REQ while it is retained. */
 enum { POLL_SIGNAL, POLL_DONE, POLL_MONITOR, POLL_LISTEN };
+#define POLL_MAX	(POLL_LISTEN + 2 * MAX_DEVICES)
 
 /* How long nobody is accepted when somebody can't be, in milliseconds. */
 #define MAIN_PAUSE_MS	100
@@ -261,6 +263,7 @@ static bool main_poll_fds(const struct daemon *d, struct pollfd *fds)
 
 		pause = main_now() < b->listen_after;
 		fds[POLL_LISTEN + i].fd = pause ? -1 : b->listener.fd;
+		fds[POLL_LISTEN + d->nr_bridges + i].fd = b->retained_req;
 		paused |= pause;
 	}
 	return paused;
@@ -269,7 +272,7 @@ static bool main_poll_fds(const struct daemon *d, struct pollfd *fds)
 /* Wait for something to do; while somebody isn't accepted, not for long. */
 static int main_poll(const struct daemon *d, struct pollfd *fds)
 {
-	unsigned int i, nr = POLL_LISTEN + d->nr_bridges;
+	unsigned int i, nr = POLL_LISTEN + 2 * d->nr_bridges;
 	bool paused = main_poll_fds(d, fds);
 
 	for (i = 0; i < nr; i++) {
@@ -286,6 +289,16 @@ static void main_accept_all(struct daemon *d, const struct pollfd *fds)
 	for (i = 0; i < d->nr_bridges; i++) {
 		if (fds[POLL_LISTEN + i].revents && !d->bridges[i].finished)
 			main_accept(&d->bridges[i]);
+	}
+}
+
+static void main_check_retained(struct daemon *d, const struct pollfd *fds)
+{
+	unsigned int i;
+
+	for (i = 0; i < d->nr_bridges; i++) {
+		if (fds[POLL_LISTEN + d->nr_bridges + i].revents)
+			device_check_retained(&d->bridges[i]);
 	}
 }
 
@@ -335,7 +348,7 @@ static void main_end_sessions(struct daemon *d)
 
 static void main_loop(struct daemon *d)
 {
-	struct pollfd fds[POLL_LISTEN + MAX_DEVICES];
+	struct pollfd fds[POLL_MAX];
 	bool stop = false;
 	unsigned int i;
 
@@ -343,6 +356,7 @@ static void main_loop(struct daemon *d)
 		if (main_poll(d, fds) < 0 && errno != EINTR)
 			break;
 		main_reap(d);
+		main_check_retained(d, fds);
 		stop = main_is_finished(d) || fds[POLL_SIGNAL].revents;
 		if (fds[POLL_MONITOR].revents)
 			main_monitor(d);
@@ -463,6 +477,7 @@ static void main_init(struct daemon *d, const struct options *opts)
 		b->own = &opts->devices[i];
 		b->index = i;
 		b->listener.fd = -1;
+		b->retained_req = -1;
 		b->group = -1;
 		pthread_mutex_init(&b->lock, NULL);
 	}

@@ -21,6 +21,7 @@
 #include "bridge.h"
 #include "log.h"
 
+#define OPTIONS_MAX_SECONDS	86400
 /* Memory that is shadowed at most, unless the operator says how much. */
 #define OPTIONS_SHADOW_MAX	(UINT64_C(256) << 20)
 
@@ -32,6 +33,7 @@ enum {
 	OPT_IOMMU,
 	OPT_MMAP,
 	OPT_ON_DISCONNECT,
+	OPT_RELEASE_TIMEOUT,
 	OPT_UNSAFE_NOIOMMU,
 	OPT_IOEVENTFD,
 	OPT_SHADOW_DMA,
@@ -47,6 +49,7 @@ static const struct option options_long[] = {
 	{ "iommu",		required_argument, NULL, OPT_IOMMU },
 	{ "mmap",		required_argument, NULL, OPT_MMAP },
 	{ "on-disconnect",	required_argument, NULL, OPT_ON_DISCONNECT },
+	{ "release-timeout",	required_argument, NULL, OPT_RELEASE_TIMEOUT },
 	{ "unsafe-noiommu",	no_argument,	   NULL, OPT_UNSAFE_NOIOMMU },
 	{ "ioeventfd",		required_argument, NULL, OPT_IOEVENTFD },
 	{ "shadow-dma",		optional_argument, NULL, OPT_SHADOW_DMA },
@@ -78,6 +81,9 @@ static const char options_help[] =
 "  --on-disconnect=reset|retain|exit\n"
 "                          when a client goes: close and reset the device, keep\n"
 "                          it open for the same user, or end (reset)\n"
+"  --release-timeout=SECONDS\n"
+"                          how long a client may keep a device that is unplugged or\n"
+"                          unbound, if it has been told so (30)\n"
 "  --unsafe-noiommu        export a device that no IOMMU confines\n"
 "  --shadow-dma[=MAX]      let the device reach memory that clients don't share: up\n"
 "                          to MAX bytes (256M) are copied by message; turns --mmap\n"
@@ -122,6 +128,22 @@ static int options_fd(const char *value)
 		return -1;
 	}
 	return fd;
+}
+
+static int options_seconds(const char *name, const char *value)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(value, &end, 10);
+	if (errno || end == value || *end || n < 0 ||
+	    n > OPTIONS_MAX_SECONDS) {
+		log_err("--%s=%s: give a number of seconds, up to a day (%d)",
+			name, value, OPTIONS_MAX_SECONDS);
+		return -1;
+	}
+	return n;
 }
 
 /* A number as C writes them, at *@at, which becomes what follows it. */
@@ -293,6 +315,10 @@ static bool options_set(struct options *opts, int opt, const char *value)
 		n = options_choice("on-disconnect", value, ends);
 		opts->on_disconnect = n;
 		break;
+	case OPT_RELEASE_TIMEOUT:
+		n = options_seconds("release-timeout", value);
+		opts->release_timeout = n;
+		break;
 	case OPT_UNSAFE_NOIOMMU:
 		opts->unsafe_noiommu = true;
 		break;
@@ -397,6 +423,7 @@ int options_parse(struct options *opts, int argc, char **argv)
 		.iommu = VFIO_IOMMU_AUTO,
 		.mmap = true,
 		.on_disconnect = ON_DISCONNECT_RESET,
+		.release_timeout = BRIDGE_RELEASE_TIMEOUT,
 	};
 
 	while ((opt = getopt_long(argc, argv, "vh", options_long, NULL)) != -1) {

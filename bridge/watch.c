@@ -7,6 +7,12 @@
  * a thread passes the signal on to the client's. They are rare, and unlike
  * MSI and INTx nothing waits on their speed.
  *
+ * REQ means that somebody unbinds or unplugs the device and waits, in the
+ * kernel, until it is closed. A client that has an eventfd for it is given some
+ * time to let go (--release-timeout), then its session is ended; one that has
+ * none could not know, and is ended at once. A device that is retained while
+ * nobody uses it is closed at once, too: the main thread listens to its REQ.
+ *
  * The thread is the only one that writes to an fd which a client chose. A
  * client can make that block (an eventfd whose counter is full), so the thread
  * does nothing else, and a signal gets it out of that write when the session
@@ -15,10 +21,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/vfio.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bridge.h"
@@ -34,13 +42,18 @@ static const char *const watch_texts[WATCH_KINDS] = {
 	[WATCH_REQ] = "the kernel asks for the device back",
 };
 
-static bool watch_exists(const struct session *s, int kind)
+static bool watch_device_has(const struct vfio_device *dev, int kind)
 {
 	uint32_t index = watch_indexes[kind];
 
-	return s->dev.flags & VFIO_DEVICE_FLAGS_PCI &&
-	       index < s->dev.nr_irqs && !s->dev.irqs[index].error &&
-	       s->dev.irqs[index].count;
+	return dev->flags & VFIO_DEVICE_FLAGS_PCI &&
+	       index < dev->nr_irqs && !dev->irqs[index].error &&
+	       dev->irqs[index].count;
+}
+
+static bool watch_exists(const struct session *s, int kind)
+{
+	return watch_device_has(&s->dev, kind);
 }
 
 int watch_index(const struct session *s, uint32_t index)
@@ -90,6 +103,66 @@ close:
 	close(fd);
 }
 
+static int64_t watch_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
+
+/*
+ * The kernel asks again and again until it has the device: the first time
+ * counts. A client that isn't told of it has nothing to wait for.
+ */
+static void watch_release_begin(struct watch *w)
+{
+	const struct bridge *b = w->session->bridge;
+	unsigned int seconds = b->opts->release_timeout;
+
+	if (w->release_at)
+		return;
+	pthread_mutex_lock(&w->lock);
+	if (w->client[WATCH_REQ] < 0)
+		seconds = 0;
+	pthread_mutex_unlock(&w->lock);
+	w->release_at = watch_now() + seconds * INT64_C(1000);
+	if (seconds)
+		log_info("%s: client pid %d has %u s to let go of it",
+			 b->device.name, w->session->peer.pid, seconds);
+}
+
+/* How long to wait for something to happen, for poll(2). */
+static int watch_release_wait(const struct watch *w)
+{
+	int64_t left = w->release_at - watch_now();
+
+	if (!w->release_at || w->release_at == INT64_MAX)
+		return -1;
+	return left < 0 ? 0 : min(left, (int64_t)INT_MAX);
+}
+
+static void watch_release(struct watch *w)
+{
+	const struct bridge *b = w->session->bridge;
+
+	if (watch_release_wait(w))
+		return;
+	log_info("%s: client pid %d has not let go: session ended",
+		 b->device.name, w->session->peer.pid);
+	w->release_at = INT64_MAX;
+	session_stop(w->session);
+}
+
+static void watch_fired(struct watch *w, int kind)
+{
+	atomic_fetch_add(&w->fired[kind], 1);
+	log_info("%s: %s", w->session->bridge->device.name, watch_texts[kind]);
+	watch_signal(w, kind);
+	if (kind == WATCH_REQ)
+		watch_release_begin(w);
+}
+
 /* Syscalls: poll read */
 static void *watch_thread(void *arg)
 {
@@ -102,17 +175,16 @@ static void *watch_thread(void *arg)
 	eventfd_t value;
 	int kind;
 
-	while (poll(fds, ARRAY_SIZE(fds), -1) >= 0 || errno == EINTR) {
+	while (poll(fds, ARRAY_SIZE(fds), watch_release_wait(w)) >= 0 ||
+	       errno == EINTR) {
 		if (fds[WATCH_KINDS].revents)
 			break;
 		for (kind = 0; kind < WATCH_KINDS; kind++) {
-			if (!(fds[kind].revents & POLLIN) ||
-			    eventfd_read(w->ours[kind], &value))
-				continue;
-			atomic_fetch_add(&w->fired[kind], 1);
-			log_info("%s: %s", w->name, watch_texts[kind]);
-			watch_signal(w, kind);
+			if (fds[kind].revents & POLLIN &&
+			    !eventfd_read(w->ours[kind], &value))
+				watch_fired(w, kind);
 		}
+		watch_release(w);
 	}
 	return NULL;
 }
@@ -153,7 +225,8 @@ int watch_start(struct session *s)
 	struct watch *w = &s->watch;
 	int kind, ret;
 
-	w->name = s->bridge->device.name;
+	w->session = s;
+	w->release_at = 0;
 	w->stop = -1;
 	for (kind = 0; kind < WATCH_KINDS; kind++) {
 		w->ours[kind] = -1;
@@ -240,4 +313,19 @@ int watch_set(struct session *s, int kind, uint32_t flags, uint32_t count,
 	return vfio_irq_set(&s->dev, VFIO_IRQ_SET_DATA_NONE |
 			    VFIO_IRQ_SET_ACTION_TRIGGER, watch_indexes[kind],
 			    0, 1, NULL);
+}
+
+int watch_retained(struct vfio_device *dev)
+{
+	const uint32_t index = watch_indexes[WATCH_REQ];
+	int fd;
+
+	if (!watch_device_has(dev, WATCH_REQ))
+		return -1;
+	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (fd >= 0 && vfio_irq_set(dev, VFIO_IRQ_SET_DATA_EVENTFD |
+				    VFIO_IRQ_SET_ACTION_TRIGGER, index, 0, 1,
+				    &fd))
+		close_fd(&fd);
+	return fd;
 }

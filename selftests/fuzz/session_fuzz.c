@@ -610,6 +610,7 @@ static void daemon_start(void)
 	b->opts = &opts;
 	b->own = &opts.devices[0];
 	b->listener.fd = -1;
+	b->retained_req = -1;
 	pthread_mutex_init(&b->lock, NULL);
 	fuzz_require(!pci_resolve(b->own->device, &b->device),
 		     "the device is there");

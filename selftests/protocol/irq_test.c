@@ -521,6 +521,7 @@ TEST_F(irq, rule25_daemon_learns_of_them_without_the_client)
 {
 	ASSERT_EQ(1, fake_irq_raise(self->control, PEER_ERR, 0));
 	EXPECT_TRUE(peer_wait_log(&self->peer, "the device reports an error"));
+	/* This ends the session, see release_test.c. */
 	ASSERT_EQ(1, fake_irq_raise(self->control, PEER_REQ, 0));
 	EXPECT_TRUE(peer_wait_log(&self->peer, "asks for the device back"));
 }
