@@ -129,6 +129,7 @@ static int ioas_new(struct iommufd *fd, uint32_t *id)
 
 	if (!space)
 		return -ENOMEM;
+	run_space_refuse_device_memory(space);
 	ret = object_new(fd, OBJECT_IOAS, id);
 	if (ret)
 		run_space_free(space);

@@ -71,6 +71,7 @@ struct run_space {
 	struct run_iova_range *allowed;
 	unsigned int nr_allowed;
 	bool is_small;
+	bool no_device_memory;
 };
 
 static int map_compare(const void *a, const void *b)
@@ -276,6 +277,20 @@ static void device_unmap_all(struct run_device *dev)
 
 /* One map at all devices. */
 
+/* Memory is a regular file's by now; what isn't is a device's. */
+static bool has_device_memory(const struct space_map *map)
+{
+	struct stat st;
+	unsigned int i;
+
+	for (i = 0; i < map->nr; i++) {
+		if (run_real()->fstat(map->segments[i].fd, &st) ||
+		    !S_ISREG(st.st_mode))
+			return true;
+	}
+	return false;
+}
+
 static int map_find_segments(struct run_space *space, struct space_map *map)
 {
 	int ret;
@@ -285,9 +300,14 @@ static int map_find_segments(struct run_space *space, struct space_map *map)
 	ret = run_memory_resolve(map->vaddr, map->last - map->iova + 1,
 				 map->flags & VFIO_USER_DMA_MAP_WRITE,
 				 &map->segments, &map->nr);
-	if (!ret)
-		space->nr_segments += map->nr;
-	return ret;
+	if (ret)
+		return ret;
+	if (space->no_device_memory && has_device_memory(map)) {
+		map_forget_segments(NULL, map);
+		return -EFAULT;
+	}
+	space->nr_segments += map->nr;
+	return 0;
 }
 
 static void space_unmap_one(struct run_space *space, struct space_map *map)
@@ -783,6 +803,11 @@ int run_space_allow(struct run_space *space, struct run_iova_range *ranges,
 	}
 	pthread_mutex_unlock(&space->lock);
 	return ret;
+}
+
+void run_space_refuse_device_memory(struct run_space *space)
+{
+	space->no_device_memory = true;
 }
 
 int run_space_set_huge(struct run_space *space, bool huge)

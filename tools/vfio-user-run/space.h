@@ -71,6 +71,14 @@ int run_space_copy(struct run_space *to, struct run_place *place,
 int run_space_allow(struct run_space *space, struct run_iova_range *ranges,
 		    unsigned int nr);
 
+/**
+ * run_space_refuse_device_memory() - do as iommufd, which can't pin a BAR that
+ *                                    the program names by an address
+ *
+ * Mapping one, or adding the first device when one is mapped, is -EFAULT then.
+ */
+void run_space_refuse_device_memory(struct run_space *space);
+
 /** run_space_set_huge() - IOMMU_OPTION_HUGE_PAGES; 0 or a negative errno */
 int run_space_set_huge(struct run_space *space, bool huge);
 
