@@ -179,6 +179,20 @@ void vfio_window_close(struct vfio_container *c, uint64_t iova);
 void vfio_window_forget_all(struct vfio_container *c);
 
 /**
+ * vfio_dmabuf_export() - a DMA buffer of a part of a device's BAR
+ * @dev: an open device
+ * @fd: of a device, any
+ * @offset: in that fd, in bytes
+ * @size: in bytes
+ *
+ * Return: a new fd of the buffer, owned by the caller; -ENOENT: @fd is not
+ * @dev's, or the range isn't in a BAR of it; or what the kernel says, which is
+ * ENOTTY when it has no such buffers.
+ */
+int vfio_dmabuf_export(struct vfio_device *dev, int fd, uint64_t offset,
+		       uint64_t size);
+
+/**
  * vfio_window_limit() - how many windows can be open at one time
  *
  * Return: a number of mappings that leaves room for the rest of the process

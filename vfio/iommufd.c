@@ -250,9 +250,9 @@ static int iommufd_check_file(int fd, uint64_t offset, uint64_t size,
 	return 0;
 }
 
-/* Syscalls: ioctl(ABI_IOMMU_IOAS_MAP_FILE) */
-static int iommufd_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
-		       int fd, uint64_t offset, bool readable, bool writeable)
+static int iommufd_map_file(struct vfio_device *dev, uint64_t iova,
+			    uint64_t size, int fd, uint64_t offset,
+			    bool readable, bool writeable)
 {
 	struct abi_ioas_map_file map = {
 		.size = sizeof(map),
@@ -263,18 +263,45 @@ static int iommufd_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
 		.length = size,
 		.iova = iova,
 	};
+
+	return ioctl(dev->container->fd, ABI_IOMMU_IOAS_MAP_FILE, &map) ?
+	       -errno : 0;
+}
+
+/* -EINVAL: it is no part of the device's own BARs that the kernel can map. */
+static int iommufd_map_bar(struct vfio_device *dev, uint64_t iova,
+			   uint64_t size, int fd, uint64_t offset,
+			   bool readable, bool writeable)
+{
+	int buf = vfio_dmabuf_export(dev, fd, offset, size);
+	int ret;
+
+	if (buf < 0)
+		return -EINVAL;
+	ret = iommufd_map_file(dev, iova, size, buf, 0, readable, writeable);
+	close(buf);
+	return ret;
+}
+
+/* Syscalls: ioctl(ABI_IOMMU_IOAS_MAP_FILE) */
+static int iommufd_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
+		       int fd, uint64_t offset, bool readable, bool writeable)
+{
 	int ret;
 
 	if (dev->container->map_file) {
 		ret = iommufd_check_file(fd, offset, size, writeable);
 		if (ret)
 			return ret;
-		if (!ioctl(dev->container->fd, ABI_IOMMU_IOAS_MAP_FILE, &map))
-			return 0;
-		if (errno == ENOTTY)
+		ret = iommufd_map_file(dev, iova, size, fd, offset, readable,
+				       writeable);
+		if (ret == -EINVAL)
+			ret = iommufd_map_bar(dev, iova, size, fd, offset,
+					      readable, writeable);
+		if (ret == -ENOTTY)
 			dev->container->map_file = false;
-		else if (errno != EINVAL && errno != EOPNOTSUPP)
-			return -errno;
+		else if (ret != -EINVAL && ret != -EOPNOTSUPP)
+			return ret;
 	}
 	/* Not a file that the kernel maps as one, or an older kernel. */
 	return iommufd_map_window(dev, iova, size, fd, offset, readable,

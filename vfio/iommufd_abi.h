@@ -96,6 +96,20 @@ struct abi_device_detach_iommufd_pt {
 	uint32_t flags;
 };
 
+/* What VFIO_DEVICE_FEATURE takes, with one range, from Linux 6.19 on */
+#define ABI_DEVICE_FEATURE_DMA_BUF	11
+
+struct abi_device_feature_dma_buf {
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t region_index;
+	uint32_t open_flags;
+	uint32_t buffer_flags;
+	uint32_t nr_ranges;
+	uint64_t offset;
+	uint64_t length;
+};
+
 #define ABI_DEVICE_BIND_IOMMUFD		_IO(ABI_TYPE, 118)
 #define ABI_DEVICE_ATTACH_IOMMUFD_PT	_IO(ABI_TYPE, 119)
 #define ABI_DEVICE_DETACH_IOMMUFD_PT	_IO(ABI_TYPE, 120)

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A device's own BAR as memory for DMA, with iommufd.
+ *
+ * A client may map the BAR that it got the device's fd for: type1 takes such a
+ * mapping by its address, iommufd doesn't. There the kernel makes a DMA buffer
+ * of a part of a BAR (Linux 6.19), which IOMMU_IOAS_MAP_FILE then maps. The
+ * buffer is gone when the device is reset or its memory decoding is turned off:
+ * what is mapped of it reaches nothing from then on.
+ *
+ * Which device an fd is of is seen from the number of its node.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/vfio.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include "internal.h"
+#include "iommufd_abi.h"
+
+static bool is_node_of(const struct vfio_device *dev, int fd)
+{
+	struct stat theirs, ours;
+
+	return !fstat(fd, &theirs) && !fstat(dev->fd, &ours) &&
+	       S_ISCHR(theirs.st_mode) && S_ISCHR(ours.st_mode) &&
+	       theirs.st_rdev == ours.st_rdev;
+}
+
+/* The BAR that has all of a range of the device's fd, or NULL. */
+static const struct vfio_region *find_bar(const struct vfio_device *dev,
+					  uint64_t offset, uint64_t size)
+{
+	const struct vfio_region *r = dev->regions;
+	const struct vfio_region *end = r + min(dev->nr_regions,
+				(uint32_t)VFIO_PCI_BAR5_REGION_INDEX + 1);
+
+	for (; r < end; r++) {
+		if (offset >= r->offset &&
+		    range_within(offset - r->offset, size, r->size))
+			return r;
+	}
+	return NULL;
+}
+
+int vfio_dmabuf_export(struct vfio_device *dev, int fd, uint64_t offset,
+		       uint64_t size)
+{
+	struct abi_device_feature_dma_buf feature = {
+		.argsz = sizeof(feature),
+		.flags = VFIO_DEVICE_FEATURE_GET | ABI_DEVICE_FEATURE_DMA_BUF,
+		.open_flags = O_RDWR | O_CLOEXEC,
+		.nr_ranges = 1,
+		.length = size,
+	};
+	const struct vfio_region *bar;
+	int ret;
+
+	if (!is_node_of(dev, fd))
+		return -ENOENT;
+	bar = find_bar(dev, offset, size);
+	if (!bar)
+		return -ENOENT;
+	feature.region_index = bar - dev->regions;
+	feature.offset = offset - bar->offset;
+	ret = ioctl(dev->fd, VFIO_DEVICE_FEATURE, &feature);
+	return ret < 0 ? -errno : ret;
+}
