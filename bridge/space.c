@@ -208,6 +208,9 @@ static void __printf(3, 4) space_refuse(const struct session *s,
 		other->member.pid, other->member.uid);
 }
 
+static const char space_broken[] =
+	"memory was not unmapped, and not all who could reach it are gone";
+
 /* With the lock: a member that keeps this client out, or NULL. */
 static struct bridge *space_obstacle(const struct session *s, const char **why)
 {
@@ -217,7 +220,7 @@ static struct bridge *space_obstacle(const struct session *s, const char **why)
 
 	while ((other = space_next(self->space, self, &i))) {
 		if (self->space->broken)
-			*why = "memory was not unmapped, and that is not over yet";
+			*why = space_broken;
 		else if (other->member.uid != s->peer.uid)
 			*why = "it is another user's";
 		else if (self->opts->shadow_max)
@@ -245,8 +248,8 @@ int space_join(struct session *s)
 {
 	struct space *sp = s->bridge->space;
 	int64_t limit = space_now() + SPACE_JOIN_MS;
+	const char *why = space_broken;
 	struct bridge *other;
-	const char *why;
 	int ret = 0;
 
 	if (!sp)
@@ -260,6 +263,9 @@ int space_join(struct session *s)
 			break;
 		space_wait(sp);
 	}
+	/* Nobody but itself, retained: it is to be closed, as all were. */
+	if (!other && sp->broken)
+		other = s->bridge;
 	if (other) {
 		space_refuse(s, other, "%s", why);
 		ret = -EBUSY;
