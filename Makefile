@@ -144,7 +144,7 @@ preload-wrap	:= open close dup fcntl ioctl read write mmap munmap mremap \
 		   stat fstat
 
 $(preload): $(patsubst %.c,$(O)/pic/%.o,$(preload-parts)) $(O)/.flags
-	$(call link,$(CFLAGS) -shared \
+	$(call link,$(CFLAGS) -shared -Wl$(comma)-z$(comma)defs \
 		$(addprefix -Wl$(comma)--wrap=,$(preload-wrap)))
 
 comma		:= ,

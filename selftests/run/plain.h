@@ -2,7 +2,8 @@
 /*
  * A device by plain VFIO, for tests that run on the kernel as well as by
  * vfio-user-run. Which device it is says the environment: TEST_BDF, or LAB_IGB
- * in the lab; TEST_GROUP and TEST_CDEV where sysfs doesn't have it.
+ * in the lab; TEST_GROUP and TEST_CDEV where sysfs doesn't have it. TEST_DIRECT
+ * says that it is the kernel's although vfio-user-run runs the test.
  */
 #ifndef RUN_PLAIN_H
 #define RUN_PLAIN_H

@@ -7,7 +7,6 @@
  * asked and what it got stand in one structure. A line is one write(2).
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <linux/vfio.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -73,10 +72,10 @@ static void line_end(struct debug_line *line, int64_t ret, uint64_t us)
 	if (ret < 0 && ret > -4096)
 		line_add(line, " = -1 %s", strerrorname_np(-ret) ?: "?");
 	else if (ret > INT32_MAX)
-		line_add(line, " = %#" PRIx64, ret);
+		line_add(line, " = %#llx", (long long)ret);
 	else
-		line_add(line, " = %" PRId64, ret);
-	line_add(line, " <%" PRIu64 " us>", us);
+		line_add(line, " = %lld", (long long)ret);
+	line_add(line, " <%llu us>", (unsigned long long)us);
 	line->text[line->len++] = '\n';
 	/* Nobody can be told that stderr is closed. */
 	n = run_real()->write(STDERR_FILENO, line->text, line->len);
@@ -269,24 +268,23 @@ static void decode_ioas_ranges(struct debug_line *line, const void *arg)
 static void decode_ioas_map(struct debug_line *line, const void *arg)
 {
 	const uint32_t *w = arg;
-	uint64_t q[3];
+	unsigned long long q[3];
 
 	memcpy(q, w + 4, sizeof(q));
 	line_add(line, "size=%u, ", w[0]);
 	ADD_FLAGS(line, w[1], "FIXED_IOVA", "WRITEABLE", "READABLE");
-	line_add(line, ", ioas_id=%u, %s=%d, start=%#" PRIx64 ", length=%#"
-		 PRIx64 ", iova=%#" PRIx64, w[2], "fd", (int)w[3], q[0], q[1],
-		 q[2]);
+	line_add(line, ", ioas_id=%u, start=%#llx, length=%#llx, iova=%#llx",
+		 w[2], q[0], q[1], q[2]);
 }
 
 static void decode_ioas_unmap(struct debug_line *line, const void *arg)
 {
 	const uint32_t *w = arg;
-	uint64_t q[2];
+	unsigned long long q[2];
 
 	memcpy(q, w + 2, sizeof(q));
-	line_add(line, "size=%u, ioas_id=%u, iova=%#" PRIx64 ", length=%#"
-		 PRIx64, w[0], w[1], q[0], q[1]);
+	line_add(line, "size=%u, ioas_id=%u, iova=%#llx, length=%#llx", w[0],
+		 w[1], q[0], q[1]);
 }
 
 static void decode_name(struct debug_line *line, const void *arg)

@@ -38,13 +38,13 @@
  * @hidden: it is an fd of the library's
  */
 struct slot {
-	_Atomic(struct run_file *) file;
+	struct run_file *_Atomic file;
 	ino_t ino;
 	atomic_bool hidden;
 };
 
-static _Atomic(struct slot *) chunks[MAX_CHUNKS];
-static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct slot *_Atomic chunks[MAX_CHUNKS];
+static pthread_mutex_t table_lock;
 static atomic_int table_pid;
 
 static struct slot *slot_find(int fd)
@@ -334,6 +334,7 @@ static void table_fork_child(void)
 
 void run_table_init(void)
 {
+	pthread_mutex_init(&table_lock, NULL);
 	atomic_store(&table_pid, getpid());
 	pthread_atfork(table_lock_all, table_unlock_all, table_fork_child);
 }

@@ -26,10 +26,10 @@
  *
  * Return: libc's function, or that of another preloaded library.
  */
-void *run_next(_Atomic(void *) *slot, const char *name);
+void *run_next(void *_Atomic *slot, const char *name);
 
 #define NEXT(name) ({							\
-	static _Atomic(void *) next_;					\
+	static void *_Atomic next_;					\
 	void *f_ = atomic_load_explicit(&next_, memory_order_acquire);	\
 									\
 	(__typeof__(&(name)))(f_ ? f_ : run_next(&next_, #name));	\

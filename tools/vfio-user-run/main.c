@@ -17,6 +17,11 @@
 #include "log.h"
 #include "run.h"
 
+/* Where the library is installed, which the Makefile knows better. */
+#ifndef RUN_LIBRARY
+#define RUN_LIBRARY	"/usr/local/lib/vfio-user-run/libvfio-user-run.so"
+#endif
+
 #define EXIT_USAGE	125
 #define EXIT_CANT_RUN	126
 #define EXIT_NOT_FOUND	127

@@ -81,7 +81,7 @@ static void *run_raw(const char *name)
 	return raw_none;
 }
 
-void *run_next(_Atomic(void *) *slot, const char *name)
+void *run_next(void *_Atomic *slot, const char *name)
 {
 	int saved = errno;
 	void *fn;

@@ -197,7 +197,7 @@ struct run_file {
 	dev_t rdev;
 	int twin;
 	pid_t owner;
-	_Atomic(off_t) pos;
+	atomic_llong pos;
 	atomic_bool is_real;
 };
 
