@@ -28,6 +28,7 @@
 #define MANY_FDS	4096
 #define NR_THREADS	4
 #define NR_ROUNDS	200
+#define NR_WANTED	11
 
 FIXTURE(process)
 {
@@ -280,6 +281,68 @@ TEST_F(process, knows_the_names_of_fortified_calls)
 	memcpy(&value, buf, sizeof(value));
 	ASSERT_EQ(4, pread(self->p.device, &same, sizeof(same), CONFIG));
 	EXPECT_EQ(same, value);
+}
+
+/* A line of the debugger's view: it has a beginning and an end. */
+static bool is_debug_line(const char *line)
+{
+	const char *end = strstr(line, " us>\n");
+
+	return line[0] == '[' && strchr(line, ']') && strstr(line, " = ") &&
+	       end && !end[5];
+}
+
+TEST_F(process, every_call_can_be_seen)
+{
+	static const char * const wanted[NR_WANTED] = {
+		"open(\"/dev/vfio/vfio\", 0x2) = ",
+		", VFIO_GROUP_SET_CONTAINER, {",
+		", VFIO_SET_IOMMU, 0x3) = 0 <",
+		", VFIO_GROUP_GET_DEVICE_FD, {\"",
+		", VFIO_DEVICE_GET_INFO, {argsz=20, flags=RESET|PCI, num_regions=9, num_irqs=5}) = 0 <",
+		", VFIO_DEVICE_GET_INFO, ",
+		"}) = -1 EINVAL <",
+		"pread(",
+		", region 7, 0, 4) = 4 <",
+		", VFIO_DEVICE_RESET, ",
+		"close(",
+	};
+	unsigned int i, calls = 0, seen = 0;
+	char exe[256], command[600], line[1024];
+	ssize_t n;
+	FILE *f;
+
+	plain_exit(&self->p);
+	n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+	ASSERT_LT(0, n);
+	exe[n] = '\0';
+	snprintf(command, sizeof(command),
+		 "VFIO_USER_RUN_DEBUG=1 exec %s -t shows_itself 2>&1", exe);
+	f = popen(command, "r");
+	ASSERT_NE(NULL, f);
+	while (fgets(line, sizeof(line), f)) {
+		if (line[0] != '[')
+			continue;
+		calls++;
+		EXPECT_TRUE(is_debug_line(line)) TH_LOG("%s", line);
+		for (i = 0; i < NR_WANTED; i++)
+			seen |= strstr(line, wanted[i]) ? 1u << i : 0;
+	}
+	pclose(f);
+	EXPECT_LT(10, calls);
+	for (i = 0; i < NR_WANTED; i++)
+		EXPECT_TRUE(seen & 1u << i) TH_LOG("not seen: the %uth", i);
+}
+
+/* What every_call_can_be_seen looks at */
+TEST_F(process, shows_itself)
+{
+	struct vfio_device_info info = { .argsz = 1 };
+
+	EXPECT_TRUE(works(self->p.device));
+	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->p.device, VFIO_DEVICE_GET_INFO,
+					 &info)));
+	EXPECT_EQ(0, ioctl(self->p.device, VFIO_DEVICE_RESET));
 }
 
 struct job {
