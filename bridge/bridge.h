@@ -11,6 +11,7 @@
 #include "caps.h"
 #include "msg.h"
 #include "pci/device.h"
+#include "pci/uevent.h"
 #include "util.h"
 #include "vfio/vfio.h"
 
@@ -319,6 +320,7 @@ struct space_member {
  * @retained_req: eventfd that fires when the kernel wants @retained back, or -1
  * @retained_uid: who may have it
  * @last_peer: the last client that had the device; pid 0 if none had
+ * @absent: no VFIO driver has it at this time
  * @group: IOMMU group, -1 if it has none
  * @space: what the group shares; NULL if no other device of ours is in it
  * @member: its place there
@@ -340,6 +342,7 @@ struct bridge {
 	int retained_req;
 	uid_t retained_uid;
 	struct ucred last_peer;
+	bool absent;
 	int group;
 	struct space *space;
 	struct space_member member;
@@ -351,6 +354,8 @@ struct bridge {
  * @monitor: accepts questions, if asked for
  * @monitor_after: accept none before this, CLOCK_MONOTONIC milliseconds
  * @signal_fd: SIGTERM and SIGINT
+ * @uevents: what the kernel tells of devices; NULL if it doesn't
+ * @uevent_fd: for poll(2), or -1
  * @done_fd: eventfd, signalled by a session's thread as the last thing
  * @nr_bridges: entries of @bridges in use
  * @bridges: a device each
@@ -360,6 +365,8 @@ struct daemon {
 	struct listener monitor;
 	int64_t monitor_after;
 	int signal_fd;
+	struct pci_uevents *uevents;
+	int uevent_fd;
 	int done_fd;
 	unsigned int nr_bridges;
 	struct bridge bridges[MAX_DEVICES];
@@ -924,6 +931,23 @@ int check_run(struct options *opts);
  * kernel refuses.
  */
 int watch_retained(struct vfio_device *dev);
+
+/* uevent.c */
+
+/**
+ * uevent_start() - hear of devices that come and go
+ * @d: the daemon
+ *
+ * Return: an fd for poll(2), or -1 if there is nothing to be heard, which the
+ * log says.
+ */
+int uevent_start(struct daemon *d);
+
+/** uevent_stop() - the counterpart of uevent_start(), whatever that returned */
+void uevent_stop(struct daemon *d);
+
+/** uevent_handle() - the fd is readable: log what has become of our devices */
+void uevent_handle(struct daemon *d);
 
 /* monitor.c */
 

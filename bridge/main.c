@@ -31,7 +31,7 @@
 #include "log.h"
 
 /* Of each device there are two: its socket, and its REQ while it is retained. */
-enum { POLL_SIGNAL, POLL_DONE, POLL_MONITOR, POLL_LISTEN };
+enum { POLL_SIGNAL, POLL_DONE, POLL_UEVENT, POLL_MONITOR, POLL_LISTEN };
 #define POLL_MAX	(POLL_LISTEN + 2 * MAX_DEVICES)
 
 /* How long nobody is accepted when somebody can't be, in milliseconds. */
@@ -257,6 +257,7 @@ static bool main_poll_fds(const struct daemon *d, struct pollfd *fds)
 
 	fds[POLL_SIGNAL].fd = d->signal_fd;
 	fds[POLL_DONE].fd = d->done_fd;
+	fds[POLL_UEVENT].fd = d->uevent_fd;
 	fds[POLL_MONITOR].fd = pause ? -1 : d->monitor.fd;
 	for (i = 0; i < d->nr_bridges; i++) {
 		const struct bridge *b = &d->bridges[i];
@@ -357,6 +358,8 @@ static void main_loop(struct daemon *d)
 			break;
 		main_reap(d);
 		main_check_retained(d, fds);
+		if (fds[POLL_UEVENT].revents)
+			uevent_handle(d);
 		stop = main_is_finished(d) || fds[POLL_SIGNAL].revents;
 		if (fds[POLL_MONITOR].revents)
 			main_monitor(d);
@@ -490,6 +493,7 @@ static void main_close(struct daemon *d)
 	for (i = 0; i < d->nr_bridges; i++)
 		listen_close(&d->bridges[i].listener);
 	listen_close(&d->monitor);
+	uevent_stop(d);
 	space_stop(d);
 }
 
@@ -517,6 +521,7 @@ int main(int argc, char **argv)
 	}
 	main_raise_limit();
 	refuse_init();
+	d.uevent_fd = uevent_start(&d);
 	ret = main_find(&d);
 	if (!ret)
 		ret = main_serve(&d);

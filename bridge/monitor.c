@@ -102,6 +102,7 @@ static json_t *monitor_bridge(struct bridge *b)
 	pci_describe(b->device.sysfs, description, sizeof(description));
 	json_object_set_new(root, "device", json_string(b->device.name));
 	json_object_set_new(root, "description", json_string(description));
+	json_object_set_new(root, "present", json_boolean(!b->absent));
 	if (b->space) {
 		json_object_set_new(root, "group", json_integer(b->group));
 		json_object_set_new(root, "shares_group_with",
