@@ -98,6 +98,7 @@ struct device_options {
  * @unsafe_noiommu: export a device that no IOMMU confines
  * @shadow_max: how much memory that clients don't share is shadowed for a
  *              session, in bytes; 0: none, without --shadow-dma
+ * @no_sandbox: give up no privilege
  * @check: only say what stands in the way
  * @verbose: log every message
  */
@@ -112,6 +113,7 @@ struct options {
 	unsigned int release_timeout;
 	bool unsafe_noiommu;
 	uint64_t shadow_max;
+	bool no_sandbox;
 	bool check;
 	bool verbose;
 };
@@ -308,6 +310,7 @@ struct space_member {
  * @own: its part of that
  * @index: which of the daemon's it is
  * @device: what it exports
+ * @description: of @device, for people
  * @listener: accepts clients; none if it was given a connected socket
  * @session: the client that is served, or NULL
  * @finished: it will serve nobody any more
@@ -331,6 +334,7 @@ struct bridge {
 	const struct device_options *own;
 	unsigned int index;
 	struct pci_name device;
+	char description[256];
 	struct listener listener;
 	struct session *session;
 	bool finished;

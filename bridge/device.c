@@ -201,6 +201,7 @@ void device_drop_retained(struct bridge *b)
 	space_leave(b);
 }
 
+/* Syscalls: read */
 void device_check_retained(struct bridge *b)
 {
 	eventfd_t value;

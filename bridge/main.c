@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "bridge.h"
+#include "bridge/sandbox.h"
 #include "log.h"
 
 /* Of each device there are two: its socket, and its REQ while it is retained. */
@@ -43,6 +44,7 @@ static void main_interrupt(int signal)
 {
 }
 
+/* Syscalls at start: eventfd2 rt_sigaction signalfd4 */
 static int main_signals(struct daemon *d)
 {
 	const struct sigaction interrupt = { .sa_handler = main_interrupt };
@@ -65,6 +67,8 @@ static int main_signals(struct daemon *d)
 /*
  * A client with a thousand vectors brings as many eventfds. Who started us set
  * the hard limit; the soft one is for programs that use select(2).
+ *
+ * Syscalls at start: prlimit64
  */
 static void main_raise_limit(void)
 {
@@ -76,7 +80,12 @@ static void main_raise_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* The socket that --fd names: 1 if it is connected, 0 if it listens. */
+/*
+ * The socket that --fd names: 1 if it is connected, 0 if it listens.
+ *
+ * Syscalls at start: getsockopt(SO_ACCEPTCONN) getsockopt(SO_DOMAIN)
+ * Syscalls at start: getsockopt(SO_TYPE)
+ */
 static int main_take_fd(struct bridge *b)
 {
 	int fd = b->own->fd, listening, domain, type;
@@ -124,6 +133,7 @@ static int main_listen_monitor(struct daemon *d)
 	return ret;
 }
 
+/* Syscalls: clock_gettime */
 static int64_t main_now(void)
 {
 	struct timespec ts;
@@ -152,7 +162,11 @@ static void main_reap_one(struct bridge *b)
 	}
 }
 
-/* See to the sessions that are done; true if some are left. */
+/*
+ * See to the sessions that are done; true if some are left.
+ *
+ * Syscalls: read
+ */
 static bool main_reap(struct daemon *d)
 {
 	eventfd_t value;
@@ -204,6 +218,7 @@ static bool main_hold(struct bridge *b)
 	return true;
 }
 
+/* Syscalls: getsockopt(SO_PEERCRED) */
 static void main_refuse(struct bridge *b, int fd)
 {
 	struct ucred peer = { 0 };
@@ -216,6 +231,7 @@ static void main_refuse(struct bridge *b, int fd)
 	refuse_start(fd);
 }
 
+/* Syscalls: accept4 */
 static void main_accept(struct bridge *b)
 {
 	int fd, ret;
@@ -239,6 +255,7 @@ static void main_accept(struct bridge *b)
 			strerrordesc_np(-ret));
 }
 
+/* Syscalls: accept4 */
 static void main_monitor(struct daemon *d)
 {
 	int fd = accept4(d->monitor.fd, NULL, NULL, SOCK_CLOEXEC);
@@ -270,7 +287,11 @@ static bool main_poll_fds(const struct daemon *d, struct pollfd *fds)
 	return paused;
 }
 
-/* Wait for something to do; while somebody isn't accepted, not for long. */
+/*
+ * Wait for something to do; while somebody isn't accepted, not for long.
+ *
+ * Syscalls: poll
+ */
 static int main_poll(const struct daemon *d, struct pollfd *fds)
 {
 	unsigned int i, nr = POLL_LISTEN + 2 * d->nr_bridges;
@@ -328,7 +349,11 @@ static void main_give_up(const struct daemon *d)
 	_exit(BRIDGE_EXIT_FAILED);
 }
 
-/* Hang up on all clients, and wait until all of their sessions are gone. */
+/*
+ * Hang up on all clients, and wait until all of their sessions are gone.
+ *
+ * Syscalls: poll
+ */
 static void main_end_sessions(struct daemon *d)
 {
 	int64_t limit = main_now() + BRIDGE_END_TIMEOUT * 1000;
@@ -387,6 +412,8 @@ static int main_resolve(struct bridge *b)
 			pci_list_hint(&b->device));
 		return BRIDGE_EXIT_DEVICE;
 	}
+	/* Now: libpci reads files that the sandbox doesn't leave. */
+	pci_describe(b->device.sysfs, b->description, sizeof(b->description));
 	return BRIDGE_EXIT_OK;
 }
 
@@ -445,9 +472,8 @@ static int main_begin(struct bridge *b)
 	return ret;
 }
 
-static int main_serve(struct daemon *d)
+static int main_listen_all(struct daemon *d)
 {
-	int ret = BRIDGE_EXIT_OK;
 	unsigned int i;
 
 	if (main_listen_monitor(d))
@@ -456,6 +482,55 @@ static int main_serve(struct daemon *d)
 		if (main_listen(&d->bridges[i]) < 0)
 			return BRIDGE_EXIT_SOCKET;
 	}
+	return BRIDGE_EXIT_OK;
+}
+
+/* What the daemon goes on needing. */
+static void main_describe_sandbox(const struct daemon *d, struct sandbox *sb)
+{
+	unsigned int i;
+
+	sb->unsafe_noiommu = d->opts->unsafe_noiommu;
+	if (d->opts->monitor_path)
+		sb->sockets[sb->nr_sockets++] = d->opts->monitor_path;
+	for (i = 0; i < d->nr_bridges; i++) {
+		const struct bridge *b = &d->bridges[i];
+
+		sb->devices[sb->nr_devices++] = b->device.sysfs;
+		if (b->own->socket_path)
+			sb->sockets[sb->nr_sockets++] = b->own->socket_path;
+	}
+}
+
+/* Try the devices as they will be opened, make the sockets, confine. */
+static int main_prepare(struct daemon *d)
+{
+	bool confine = !d->opts->no_sandbox;
+	struct sandbox sb = { 0 };
+	int ret;
+
+	main_describe_sandbox(d, &sb);
+	if (confine && sandbox_prepare(&sb))
+		return BRIDGE_EXIT_FAILED;
+	ret = main_find(d);
+	if (ret)
+		return ret;
+	if (confine && sandbox_resume())
+		return BRIDGE_EXIT_FAILED;
+	ret = main_listen_all(d);
+	if (ret)
+		return ret;
+	if (confine)
+		return sandbox_enter(&sb) ? BRIDGE_EXIT_FAILED : 0;
+	log_info("--no-sandbox: nothing is given up: capabilities, system calls, files, mounts; the process can be traced and leaves cores");
+	return BRIDGE_EXIT_OK;
+}
+
+static int main_serve(struct daemon *d)
+{
+	int ret = BRIDGE_EXIT_OK;
+	unsigned int i;
+
 	for (i = 0; i < d->nr_bridges && !ret; i++)
 		ret = main_begin(&d->bridges[i]) ? BRIDGE_EXIT_SOCKET : 0;
 	if (ret)
@@ -522,7 +597,7 @@ int main(int argc, char **argv)
 	main_raise_limit();
 	refuse_init();
 	d.uevent_fd = uevent_start(&d);
-	ret = main_find(&d);
+	ret = main_prepare(&d);
 	if (!ret)
 		ret = main_serve(&d);
 	main_close(&d);

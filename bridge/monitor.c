@@ -97,11 +97,9 @@ static json_t *monitor_neighbours(const struct bridge *b)
 static json_t *monitor_bridge(struct bridge *b)
 {
 	json_t *root = json_object();
-	char description[256];
 
-	pci_describe(b->device.sysfs, description, sizeof(description));
 	json_object_set_new(root, "device", json_string(b->device.name));
-	json_object_set_new(root, "description", json_string(description));
+	json_object_set_new(root, "description", json_string(b->description));
 	json_object_set_new(root, "present", json_boolean(!b->absent));
 	if (b->space) {
 		json_object_set_new(root, "group", json_integer(b->group));
@@ -142,6 +140,7 @@ static char *monitor_format(struct daemon *d)
 	return text;
 }
 
+/* Syscalls: sendto */
 void monitor_answer(struct daemon *d, int fd)
 {
 	char *text = monitor_format(d);

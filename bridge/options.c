@@ -38,6 +38,7 @@ enum {
 	OPT_IOEVENTFD,
 	OPT_SHADOW_DMA,
 	OPT_CHECK,
+	OPT_NO_SANDBOX,
 	OPT_PRINT_CAPABILITIES,
 };
 
@@ -54,6 +55,7 @@ static const struct option options_long[] = {
 	{ "ioeventfd",		required_argument, NULL, OPT_IOEVENTFD },
 	{ "shadow-dma",		optional_argument, NULL, OPT_SHADOW_DMA },
 	{ "check",		no_argument,	   NULL, OPT_CHECK },
+	{ "no-sandbox",		no_argument,	   NULL, OPT_NO_SANDBOX },
 	{ "print-capabilities",	no_argument,	   NULL, OPT_PRINT_CAPABILITIES },
 	{ "verbose",		no_argument,	   NULL, 'v' },
 	{ "help",		no_argument,	   NULL, 'h' },
@@ -90,6 +92,7 @@ static const char options_help[] =
 "                          off, and is slow\n"
 "  --check                 open nothing, and print what stands in the way of each\n"
 "                          device (without any, of those that VFIO has)\n"
+"  --no-sandbox            keep all privileges and system calls, for debugging\n"
 "  --print-capabilities    print what this backend can do, as JSON\n"
 "  -v, --verbose           log every command\n"
 "  -h, --help              this text\n"
@@ -331,6 +334,9 @@ static bool options_set(struct options *opts, int opt, const char *value)
 	case OPT_CHECK:
 		opts->check = true;
 		break;
+	case OPT_NO_SANDBOX:
+		opts->no_sandbox = true;
+		break;
 	case 'v':
 		opts->verbose = true;
 		break;
@@ -413,6 +419,7 @@ static int options_check(const struct options *opts)
 	return -1;
 }
 
+/* Syscalls at start: write */
 int options_parse(struct options *opts, int argc, char **argv)
 {
 	bool early = false;

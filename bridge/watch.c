@@ -103,6 +103,7 @@ close:
 	close(fd);
 }
 
+/* Syscalls: clock_gettime */
 static int64_t watch_now(void)
 {
 	struct timespec ts;
@@ -315,6 +316,7 @@ int watch_set(struct session *s, int kind, uint32_t flags, uint32_t count,
 			    0, 1, NULL);
 }
 
+/* Syscalls: eventfd2 */
 int watch_retained(struct vfio_device *dev)
 {
 	const uint32_t index = watch_indexes[WATCH_REQ];

@@ -3,8 +3,9 @@
  * The test's side: the machine's directory, in shared memory if there is any,
  * and the daemon as a child process.
  *
- * Whether the daemon listens is read from /proc/net/unix: connecting to find
- * out would be a session.
+ * That the daemon is ready is read from its log: connecting to find out would be
+ * a session, and a socket that listens belongs to a daemon that still confines
+ * itself.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -278,23 +279,12 @@ static void pause_ms(unsigned int ms)
 	nanosleep(&ts, NULL);
 }
 
-/* A line of /proc/net/unix: address count protocol flags type state inode path */
-static bool socket_listens(const char *path)
+static bool daemon_listens(const struct fake_daemon *daemon)
 {
-	FILE *file = fopen("/proc/net/unix", "re");
-	char line[512], found[256];
-	unsigned int flags;
-	bool listens = false;
+	char log[4096], line[300];
 
-	if (!file)
-		return false;
-	while (!listens && fgets(line, sizeof(line), file)) {
-		listens = sscanf(line, "%*s %*x %*x %x %*x %*x %*u %255s",
-				 &flags, found) == 2 &&
-			  flags & 0x10000 && !strcmp(found, path);
-	}
-	fclose(file);
-	return listens;
+	snprintf(line, sizeof(line), "listening on %s\n", daemon->socket);
+	return strstr(fake_daemon_log(daemon, log, sizeof(log)), line);
 }
 
 int fake_daemon_start(struct fake_daemon *daemon, const struct fake_root *root,
@@ -307,7 +297,7 @@ int fake_daemon_start(struct fake_daemon *daemon, const struct fake_root *root,
 	if (ret)
 		return ret;
 	while (now_ms() < end) {
-		if (socket_listens(daemon->socket))
+		if (daemon_listens(daemon))
 			return 0;
 		if (fake_daemon_wait(daemon, 0) != -ETIMEDOUT)
 			return -ECHILD;
