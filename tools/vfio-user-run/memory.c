@@ -21,23 +21,9 @@
 
 #include "memory.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 static __thread bool is_inside __attribute__((tls_model("initial-exec")));
-
-bool run_memory_lock(void)
-{
-	if (is_inside)
-		return false;
-	pthread_mutex_lock(&lock);
-	is_inside = true;
-	return true;
-}
-
-void run_memory_unlock(void)
-{
-	is_inside = false;
-	pthread_mutex_unlock(&lock);
-}
 
 static void fork_prepare(void)
 {
@@ -57,10 +43,26 @@ static void fork_child(void)
 	run_memory_unlock();
 }
 
-__attribute__((constructor))
-static void memory_init(void)
+static void lock_init(void)
 {
+	pthread_mutex_init(&lock, NULL);
 	pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+bool run_memory_lock(void)
+{
+	pthread_once(&once, lock_init);
+	if (is_inside)
+		return false;
+	pthread_mutex_lock(&lock);
+	is_inside = true;
+	return true;
+}
+
+void run_memory_unlock(void)
+{
+	is_inside = false;
+	pthread_mutex_unlock(&lock);
 }
 
 /**
