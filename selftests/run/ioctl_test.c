@@ -448,6 +448,25 @@ TEST_F(device, info)
 					 NOWHERE)));
 }
 
+TEST_F(device, structures_must_be_there_to_their_ends)
+{
+	char *end = (char *)self->memory + PAGE;
+	struct vfio_device_info *info = (void *)(end - 8);
+	const uint32_t argsz = sizeof(*info);
+
+	ASSERT_EQ(0, munmap(end, PAGE));
+	memcpy(info, &argsz, sizeof(argsz));
+	EXPECT_EQ(EFAULT, ERRNO_OF(ioctl(self->fd, VFIO_DEVICE_GET_INFO,
+					 info)));
+	info = (void *)(end - argsz);
+	memcpy(info, &argsz, sizeof(argsz));
+	EXPECT_EQ(0, ioctl(self->fd, VFIO_DEVICE_GET_INFO, info));
+	/* What can be read and not written is found out in the end. */
+	ASSERT_EQ(0, mprotect(self->memory, PAGE, PROT_READ));
+	EXPECT_EQ(EFAULT, ERRNO_OF(ioctl(self->fd, VFIO_DEVICE_GET_INFO,
+					 info)));
+}
+
 TEST_F(device, region_info)
 {
 	struct vfio_region_info info = { .argsz = sizeof(info) - 1 };

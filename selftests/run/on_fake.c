@@ -4,11 +4,13 @@
  * machine, starts the daemon on it, and runs the test by vfio-user-run.
  *
  * Under the name fake_NAME it runs NAME, which is beside it, so that a test can
- * be listed under that name. The environment says where the test's device is.
+ * be listed under that name; under fake_migrate_NAME the device can migrate. The
+ * environment says where the test's device is.
  */
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
+#include <linux/vfio.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +93,10 @@ int main(int argc, char **argv)
 		argv++;
 	setenv(FAKE_DAEMON_ENV, built("vfio-bridge-fake"), 0);
 	fake_config_default(&config);
+	if (strstr(argv[0] ?: "", "/migrate_")) {
+		config.migration = VFIO_MIGRATION_STOP_COPY;
+		config.logging = true;
+	}
 	ret = fake_root_create(&root, &config);
 	if (ret)
 		return fail("cannot make the machine", ret);

@@ -138,6 +138,29 @@ TEST_F(process, parent_can_close_while_a_child_lives)
 	EXPECT_EQ(0, child_status(pid));
 }
 
+TEST_F(process, child_opens_what_its_parent_closes_later)
+{
+	struct plain other;
+	int pipefd[2];
+	pid_t pid;
+	char c;
+
+	ASSERT_EQ(0, pipe(pipefd));
+	pid = fork();
+	if (!pid) {
+		close(pipefd[1]);
+		if (read(pipefd[0], &c, 1) || plain_init(&other))
+			_exit(1);
+		if (plain_open(&other, VFIO_TYPE1v2_IOMMU))
+			_exit(2);
+		_exit(works(other.device) ? 0 : 3);
+	}
+	close(pipefd[0]);
+	plain_exit(&self->p);
+	close(pipefd[1]);
+	EXPECT_EQ(0, child_status(pid));
+}
+
 TEST_F(process, vfork_child_closes_its_own)
 {
 	pid_t pid = vfork();

@@ -19,7 +19,6 @@ extern pthread_rwlock_t run_attach_lock;
  * @number: IOMMU group
  * @iommu: the container or iommufd that it is on, with a reference; or NULL
  * @users: open files of its devices
- * @next: other open groups; in a container, other groups of its
  * @sibling: next group on the same container
  */
 struct run_group {
@@ -27,7 +26,6 @@ struct run_group {
 	int number;
 	struct run_file *iommu;
 	unsigned int users;
-	struct run_group *next;
 	struct run_group *sibling;
 };
 

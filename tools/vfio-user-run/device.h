@@ -63,6 +63,13 @@ int device_ioeventfd(void *arg);
 /* device_feature.c */
 int device_feature(struct run_device *dev, void *arg);
 
+/* device_migration.c, device_logging.c: features; @data is the program's */
+int device_migration_flags(struct run_device *dev, uint32_t flags, void *data);
+int device_migration_state(struct run_device *dev, uint32_t flags, void *data);
+int device_logging_start(struct run_device *dev, uint32_t flags, void *data);
+int device_logging_stop(struct run_device *dev, uint32_t flags, void *data);
+int device_logging_report(struct run_device *dev, uint32_t flags, void *data);
+
 /* device_iommufd.c */
 int device_bind(struct device_file *df, void *arg);
 void device_unbind(struct device_file *df);

@@ -8,7 +8,6 @@
  * socket has one error for much of it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/vfio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,20 +88,6 @@ static bool irq_action_is_one(uint32_t flags)
 	return flags && !(flags & (flags - 1));
 }
 
-/* What can't be sent at all; whether it is an eventfd the kernel knows. */
-static int irq_check_fds(const struct vfio_irq_set *set, const int32_t *fds)
-{
-	uint32_t i;
-
-	if (!(set->flags & VFIO_IRQ_SET_DATA_EVENTFD))
-		return 0;
-	for (i = 0; i < set->count; i++) {
-		if (fds[i] >= 0 && run_real()->fcntl(fds[i], F_GETFD) < 0)
-			return -EBADF;
-	}
-	return 0;
-}
-
 static int irq_send(struct run_device *dev, const struct vfio_irq_set *set,
 		    const void *data)
 {
@@ -111,9 +96,6 @@ static int irq_send(struct run_device *dev, const struct vfio_irq_set *set,
 
 	if (!irq_action_is_one(set->flags))
 		return -ENOTTY;
-	ret = irq_check_fds(set, data);
-	if (ret)
-		return ret;
 	ret = run_device_lock(dev, &client);
 	if (ret)
 		return ret;

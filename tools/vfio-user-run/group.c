@@ -2,7 +2,7 @@
 /*
  * /dev/vfio/GROUP: the way to its devices.
  *
- * A group can be open once. Opening it connects to every device of it that the
+ * A group can be open once, because its devices can. Opening it connects to every device of it that the
  * launcher was told of, so that a program learns at the same time as it would
  * from the kernel that somebody else has the device. A device's file keeps its
  * group open, and the group keeps its container.
@@ -19,12 +19,9 @@
 /* How long a device's name may be, with its options: PAGE_SIZE in the kernel */
 #define NAME_SIZE	4096
 
-static struct run_group *groups;
-
 void run_groups_fork(void)
 {
 	pthread_rwlock_init(&run_attach_lock, NULL);
-	groups = NULL;
 }
 
 static struct run_group *to_group(struct run_file *file)
@@ -265,14 +262,10 @@ static void group_release(struct run_file *file)
 {
 	struct run_group *group = to_group(file);
 	struct run_file *iommu;
-	struct run_group **p;
 
 	pthread_rwlock_wrlock(&run_attach_lock);
 	iommu = group_take_off(group);
 	run_group_for_each(group, device_put, NULL, NULL);
-	for (p = &groups; *p != group; p = &(*p)->next)
-		;
-	*p = group->next;
 	pthread_rwlock_unlock(&run_attach_lock);
 	run_file_put(iommu);
 	free(group);
@@ -282,17 +275,6 @@ static const struct run_ops group_ops = {
 	.ioctl = group_ioctl,
 	.release = group_release,
 };
-
-static bool group_is_open(int number)
-{
-	const struct run_group *group;
-
-	for (group = groups; group; group = group->next) {
-		if (group->number == number)
-			return true;
-	}
-	return false;
-}
 
 static int device_get(struct run_device *dev, void *failed)
 {
@@ -317,19 +299,14 @@ static int group_connect(struct run_group *group)
 int run_group_new(int number, struct run_file **file)
 {
 	struct run_group *group = calloc(1, sizeof(*group));
-	int ret = -EBUSY;
+	int ret;
 
 	if (!group)
 		return -ENOMEM;
 	run_file_init(&group->file, RUN_GROUP, &group_ops);
 	group->number = number;
 	pthread_rwlock_wrlock(&run_attach_lock);
-	if (!group_is_open(number))
-		ret = group_connect(group);
-	if (!ret) {
-		group->next = groups;
-		groups = group;
-	}
+	ret = group_connect(group);
 	pthread_rwlock_unlock(&run_attach_lock);
 	if (ret) {
 		free(group);

@@ -151,6 +151,7 @@ enum run_kind {
 	RUN_GROUP,
 	RUN_DEVICE,
 	RUN_IOMMUFD,
+	RUN_STREAM,
 };
 
 struct run_file;
