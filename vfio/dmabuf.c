@@ -19,6 +19,7 @@
 #include "internal.h"
 #include "iommufd_abi.h"
 
+/* Syscalls: newfstatat */
 static bool is_node_of(const struct vfio_device *dev, int fd)
 {
 	struct stat theirs, ours;
@@ -44,6 +45,7 @@ static const struct vfio_region *find_bar(const struct vfio_device *dev,
 	return NULL;
 }
 
+/* Syscalls: ioctl(VFIO_DEVICE_FEATURE) */
 int vfio_dmabuf_export(struct vfio_device *dev, int fd, uint64_t offset,
 		       uint64_t size)
 {

@@ -250,6 +250,7 @@ static int iommufd_check_file(int fd, uint64_t offset, uint64_t size,
 	return 0;
 }
 
+/* Syscalls: ioctl(ABI_IOMMU_IOAS_MAP_FILE) */
 static int iommufd_map_file(struct vfio_device *dev, uint64_t iova,
 			    uint64_t size, int fd, uint64_t offset,
 			    bool readable, bool writeable)
@@ -268,7 +269,11 @@ static int iommufd_map_file(struct vfio_device *dev, uint64_t iova,
 	       -errno : 0;
 }
 
-/* -EINVAL: it is no part of the device's own BARs that the kernel can map. */
+/*
+ * -EINVAL: it is no part of the device's own BARs that the kernel can map.
+ *
+ * Syscalls: close
+ */
 static int iommufd_map_bar(struct vfio_device *dev, uint64_t iova,
 			   uint64_t size, int fd, uint64_t offset,
 			   bool readable, bool writeable)
@@ -283,7 +288,6 @@ static int iommufd_map_bar(struct vfio_device *dev, uint64_t iova,
 	return ret;
 }
 
-/* Syscalls: ioctl(ABI_IOMMU_IOAS_MAP_FILE) */
 static int iommufd_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
 		       int fd, uint64_t offset, bool readable, bool writeable)
 {

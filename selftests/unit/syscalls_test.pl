@@ -232,7 +232,7 @@ mount: mount
 mount_setattr: mount_setattr
 move_mount: move_mount
 nl_connect: socket bind setsockopt getsockname
-nl_join_groups: 
+nl_join_groups:
 nl_recv: recvmsg
 nl_socket_set_buffer_size nl_socket_set_nonblocking: setsockopt fcntl
 nl_socket_free: close
