@@ -4,6 +4,7 @@
  * libc's functions are not in anybody's way here. What would go to stderr is
  * kept, for the test to look at.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +17,22 @@
 #include "standin.h"
 
 char standin_said[1024];
+bool standin_no_query;
+
+static int no_query(int fd, unsigned long request, ...)
+{
+	va_list args;
+	void *arg;
+
+	va_start(args, request);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if (standin_no_query && _IOC_TYPE(request) == 'f') {
+		errno = ENOTTY;
+		return -1;
+	}
+	return ioctl(fd, request, arg);
+}
 
 const struct run_real *run_real(void)
 {
@@ -23,7 +40,7 @@ const struct run_real *run_real(void)
 		.open = open,
 		.close = close,
 		.fcntl = fcntl,
-		.ioctl = ioctl,
+		.ioctl = no_query,
 		.read = read,
 		.write = write,
 		.pread = pread,
