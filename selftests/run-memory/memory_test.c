@@ -226,6 +226,30 @@ TEST_F(memory, another_file_at_the_same_address)
 	EXPECT_EQ(seen(&segs[0], 0), 8);
 }
 
+/* /dev/zero is one whose mappings have another inode than the device. */
+TEST_F(memory, a_device_by_the_address_of_its_mapping)
+{
+	int fd = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	uint8_t *map = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED,
+			    fd, 0);
+	struct stat st;
+
+	ASSERT_NE(map, MAP_FAILED);
+	run_memory_mapped(map, 4 * PAGE, fd, 0x30000);
+	close(fd);
+	ASSERT_EQ(resolve(map + PAGE, 2 * PAGE, true), 0);
+	ASSERT_EQ(nr_segs, 1);
+	EXPECT_EQ(segs[0].offset, 0x31000);
+	EXPECT_EQ(segs[0].size, 2 * PAGE);
+	ASSERT_EQ(fstat(segs[0].fd, &st), 0);
+	EXPECT_TRUE(S_ISCHR(st.st_mode));
+	ASSERT_EQ(run_memory_munmap(map, 4 * PAGE), 0);
+	run_segments_free(segs, nr_segs);
+	segs = NULL;
+	nr_segs = 0;
+	EXPECT_EQ(nr_fds(), self->fds);
+}
+
 TEST_F(memory, several_kinds_in_one_range)
 {
 	int fd = memfd_create("m", 0);
