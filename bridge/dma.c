@@ -94,10 +94,13 @@ static void dma_log_memlock(const struct session *s, uint64_t size)
 		log_err("%s: the kernel has no memory to map %llu bytes for DMA",
 			s->bridge->device.name, (unsigned long long)size);
 	else
-		log_err("%s: cannot map %llu bytes for DMA beside the %llu that are mapped: the daemon's memlock limit is %llu; raise it to the client's memory and some (ulimit -l, LimitMEMLOCK=)",
+		log_err("%s: cannot map %llu bytes for DMA beside the %llu that are mapped: the daemon's memlock limit is %llu, for all that its %s pinned; raise it to the clients' memory and some (ulimit -l, LimitMEMLOCK=)",
 			s->bridge->device.name, (unsigned long long)size,
 			(unsigned long long)s->dma.bytes,
-			(unsigned long long)limit.rlim_cur);
+			(unsigned long long)limit.rlim_cur,
+			/* iommufd counts what a user has, in all processes. */
+			s->dev.ops == &vfio_iommufd_ops ?
+			"user's processes have" : "devices have");
 }
 
 static int dma_map_kernel(struct session *s,

