@@ -143,9 +143,21 @@ $(O)/san/vfio-user-run: $(call san-objs,$(launch-parts)) $(O)/san/.flags
 preload-wrap	:= open close dup fcntl ioctl read write mmap munmap mremap \
 		   stat fstat
 
+# Two names of one function, where off_t has 64 bits in any case. To --wrap, the
+# library's own is the real one.
+preload-same	:= open64=__real_open openat64=openat __open64_2=__open_2 \
+		   __openat64_2=__openat_2 fcntl64=__real_fcntl pread64=pread \
+		   __pread64_chk=__pread_chk pwrite64=pwrite preadv64=preadv \
+		   pwritev64=pwritev preadv64v2=preadv2 pwritev64v2=pwritev2 \
+		   lseek64=lseek stat64=__real_stat lstat64=lstat fstat64=__real_fstat \
+		   fstatat64=fstatat __xstat64=__xstat __lxstat64=__lxstat \
+		   __fxstat64=__fxstat __fxstatat64=__fxstatat \
+		   eaccess=euidaccess mmap64=__real_mmap
+
 $(preload): $(patsubst %.c,$(O)/pic/%.o,$(preload-parts)) $(O)/.flags
 	$(call link,$(CFLAGS) -shared -Wl$(comma)-z$(comma)defs \
-		$(addprefix -Wl$(comma)--wrap=,$(preload-wrap)))
+		$(addprefix -Wl$(comma)--wrap=,$(preload-wrap)) \
+		$(addprefix -Wl$(comma)--defsym=,$(preload-same)))
 
 comma		:= ,
 

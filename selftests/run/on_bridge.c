@@ -30,11 +30,11 @@ static int fail(const char *what, int err)
 	return EXIT_FAIL;
 }
 
-static void run(const char *dir, const char *test, const struct hw_daemon *d,
-		bool on_other)
+static void run_test(const char *dir, const char *test,
+		     const struct hw_daemon *d, bool on_other)
 {
 	char launcher[PATH_MAX], path[PATH_MAX], device[128];
-	char *argv[] = { launcher, "--device", device, "--", path, NULL };
+	char *argv[6] = { launcher, "--device", device, "--", path, NULL };
 	int ret = 0;
 
 	snprintf(launcher, sizeof(launcher), "%s/../../vfio-user-run", dir);
@@ -82,7 +82,7 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	pid = fork();
 	if (!pid)
-		run(dirname(exe), strchr(name, '_') + 1, &d, on_other);
+		run_test(dirname(exe), strchr(name, '_') + 1, &d, on_other);
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return fail("cannot run the test", -errno);
 	ret = hw_daemon_stop(&d);

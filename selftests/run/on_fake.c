@@ -57,8 +57,8 @@ static char *test_of_name(const char *self)
 	return path;
 }
 
-static void run(const struct fake_root *root, const struct fake_daemon *daemon,
-		char **argv)
+static void run_test(const struct fake_root *root,
+		     const struct fake_daemon *daemon, char **argv)
 {
 	const struct fake_config *config = &root->control->config;
 	char device[512], group[16];
@@ -81,7 +81,7 @@ static void run(const struct fake_root *root, const struct fake_daemon *daemon,
 
 int main(int argc, char **argv)
 {
-	const char *no_args[] = { NULL };
+	const char *no_args[1] = { NULL };
 	struct fake_config config;
 	struct fake_daemon daemon;
 	struct fake_root root;
@@ -106,7 +106,7 @@ int main(int argc, char **argv)
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		run(&root, &daemon, argv);
+		run_test(&root, &daemon, argv);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0)
 		return fail("cannot run the test", -errno);

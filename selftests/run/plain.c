@@ -106,12 +106,15 @@ void *plain_cap(void *info, uint32_t offset, uint16_t id)
 int plain_overflow(void)
 {
 	unsigned int major = 0, minor = 0;
+	int err = EOVERFLOW;
 	struct utsname uts;
 
 	/* What is preloaded answers, whatever the kernel is. */
 	if (getenv("VFIO_USER_RUN_DEVICES") && !getenv("TEST_DIRECT"))
-		return EOVERFLOW;
+		return err;
 	if (uname(&uts) || sscanf(uts.release, "%u.%u", &major, &minor) != 2)
 		return -1;
-	return major > 6 || (major == 6 && minor >= 19) ? EOVERFLOW : EINVAL;
+	if (major < 6 || (major == 6 && minor < 19))
+		err = EINVAL;
+	return err;
 }

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 /* 0, or why a call failed */
 #define ERRNO_OF(call)		((call) < 0 ? errno : 0)
@@ -67,5 +68,11 @@ void *plain_cap(void *info, uint32_t offset, uint16_t id);
  * everywhere; EINVAL on a kernel before that.
  */
 int plain_overflow(void);
+
+/* What programs call that were linked with a libc before 2.33 */
+int __xstat(int ver, const char *path, struct stat *st);
+int __lxstat(int ver, const char *path, struct stat *st);
+int __fxstat(int ver, int fd, struct stat *st);
+int __fxstatat(int ver, int dir, const char *path, struct stat *st, int flags);
 
 #endif

@@ -10,6 +10,7 @@
 #include <linux/vfio.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -259,11 +260,6 @@ TEST_F(process, closes_behind_our_back)
 	close(pipefd[1]);
 }
 
-int __xstat(int ver, const char *path, struct stat *st);
-int __lxstat(int ver, const char *path, struct stat *st);
-int __fxstat(int ver, int fd, struct stat *st);
-int __fxstatat(int ver, int dir, const char *path, struct stat *st, int flags);
-
 TEST_F(process, knows_the_names_of_old_libraries)
 {
 	struct stat st[4];
@@ -285,8 +281,8 @@ TEST_F(process, knows_the_names_of_old_libraries)
 
 TEST_F(process, knows_the_names_of_fortified_calls)
 {
-	volatile int flags = O_RDWR;
-	volatile size_t four = 4;
+	int flags = O_RDWR | atoi("0");
+	size_t four = 4 | atoi("0");
 	uint32_t value = 0, same = 1;
 	char buf[16];
 	int fd;

@@ -33,17 +33,17 @@
 
 /**
  * struct slot - an fd number
- * @file: what stands behind it, or NULL
+ * @file: the struct run_file behind it, or 0
  * @ino: of its memfd
  * @hidden: it is an fd of the library's
  */
 struct slot {
-	struct run_file *_Atomic file;
+	atomic_uintptr_t file;
 	ino_t ino;
 	atomic_bool hidden;
 };
 
-static struct slot *_Atomic chunks[MAX_CHUNKS];
+static atomic_uintptr_t chunks[MAX_CHUNKS];
 static pthread_mutex_t table_lock;
 static atomic_int table_pid;
 
@@ -53,8 +53,8 @@ static struct slot *slot_find(int fd)
 
 	if (fd < 0 || fd >= RUN_MAX_FDS)
 		return NULL;
-	chunk = atomic_load_explicit(&chunks[fd / CHUNK_FDS],
-				     memory_order_acquire);
+	chunk = (void *)atomic_load_explicit(&chunks[fd / CHUNK_FDS],
+					     memory_order_acquire);
 	return chunk ? &chunk[fd % CHUNK_FDS] : NULL;
 }
 
@@ -69,8 +69,8 @@ static struct slot *slot_make(int fd)
 		chunk = calloc(CHUNK_FDS, sizeof(*chunk));
 		if (!chunk)
 			return NULL;
-		atomic_store_explicit(&chunks[fd / CHUNK_FDS], chunk,
-				      memory_order_release);
+		atomic_store_explicit(&chunks[fd / CHUNK_FDS],
+				      (uintptr_t)chunk, memory_order_release);
 	}
 	return slot_find(fd);
 }
@@ -164,7 +164,7 @@ int run_file_install(struct run_file *file, int flags, int fd)
 	slot = slot_make(fd);
 	if (slot) {
 		slot->ino = st.st_ino;
-		file = atomic_exchange(&slot->file, file);
+		file = (void *)atomic_exchange(&slot->file, (uintptr_t)file);
 	}
 	pthread_mutex_unlock(&table_lock);
 	if (slot) {
@@ -189,7 +189,7 @@ struct run_file *run_file_find(int fd)
 	    !table_is_ours())
 		return NULL;
 	pthread_mutex_lock(&table_lock);
-	file = atomic_load(&slot->file);
+	file = (void *)atomic_load(&slot->file);
 	if (file && slot_is_current(slot, fd))
 		run_file_get(file);
 	else
@@ -207,7 +207,7 @@ struct run_file *run_fd_take(int fd)
 	    !table_is_ours())
 		return NULL;
 	pthread_mutex_lock(&table_lock);
-	file = atomic_exchange(&slot->file, NULL);
+	file = (void *)atomic_exchange(&slot->file, 0);
 	pthread_mutex_unlock(&table_lock);
 	return file;
 }

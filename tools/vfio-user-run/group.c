@@ -2,10 +2,10 @@
 /*
  * /dev/vfio/GROUP: the way to its devices.
  *
- * A group can be open once, because its devices can. Opening it connects to every device of it that the
- * launcher was told of, so that a program learns at the same time as it would
- * from the kernel that somebody else has the device. A device's file keeps its
- * group open, and the group keeps its container.
+ * A group can be open once, because its devices can. Opening it connects to
+ * every device of it that the launcher was told of, so that a program learns at
+ * the same time as it would from the kernel that somebody else has the device.
+ * A device's file keeps its group open, and the group keeps its container.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -51,69 +51,52 @@ static int open_other(int dir, const char *path, int fd)
 	return fd;
 }
 
-#define OPEN(name)							\
-INTERPOSED int name(const char *path, int flags, ...);			\
-INTERPOSED int name(const char *path, int flags, ...)			\
-{									\
-	va_list args;							\
-	mode_t mode;							\
-	int fd;								\
-									\
-	va_start(args, flags);						\
-	mode = va_arg(args, mode_t);					\
-	va_end(args);							\
-	if (open_node(AT_FDCWD, path, flags, &fd))			\
-		return fd;						\
-	return open_other(AT_FDCWD, path, NEXT(name)(path, flags, mode)); \
+INTERPOSED int open(const char *path, int flags, ...)
+{
+	va_list args;
+	mode_t mode;
+	int fd;
+
+	va_start(args, flags);
+	mode = va_arg(args, mode_t);
+	va_end(args);
+	if (open_node(AT_FDCWD, path, flags, &fd))
+		return fd;
+	return open_other(AT_FDCWD, path, NEXT(open)(path, flags, mode));
 }
 
-#define OPENAT(name)							\
-INTERPOSED int name(int dir, const char *path, int flags, ...);		\
-INTERPOSED int name(int dir, const char *path, int flags, ...)		\
-{									\
-	va_list args;							\
-	mode_t mode;							\
-	int fd;								\
-									\
-	va_start(args, flags);						\
-	mode = va_arg(args, mode_t);					\
-	va_end(args);							\
-	if (open_node(dir, path, flags, &fd))				\
-		return fd;						\
-	return open_other(dir, path, NEXT(name)(dir, path, flags, mode)); \
+INTERPOSED int openat(int dir, const char *path, int flags, ...)
+{
+	va_list args;
+	mode_t mode;
+	int fd;
+
+	va_start(args, flags);
+	mode = va_arg(args, mode_t);
+	va_end(args);
+	if (open_node(dir, path, flags, &fd))
+		return fd;
+	return open_other(dir, path, NEXT(openat)(dir, path, flags, mode));
 }
 
-/* The names of _FORTIFY_SOURCE, for calls without a mode */
-#define OPEN_2(name)							\
-INTERPOSED int name(const char *path, int flags);			\
-INTERPOSED int name(const char *path, int flags)			\
-{									\
-	int fd;								\
-									\
-	if (open_node(AT_FDCWD, path, flags, &fd))			\
-		return fd;						\
-	return open_other(AT_FDCWD, path, NEXT(name)(path, flags));	\
+/* With _FORTIFY_SOURCE, for calls without a mode */
+INTERPOSED int __open_2(const char *path, int flags)
+{
+	int fd;
+
+	if (open_node(AT_FDCWD, path, flags, &fd))
+		return fd;
+	return open_other(AT_FDCWD, path, NEXT(__open_2)(path, flags));
 }
 
-#define OPENAT_2(name)							\
-INTERPOSED int name(int dir, const char *path, int flags);		\
-INTERPOSED int name(int dir, const char *path, int flags)		\
-{									\
-	int fd;								\
-									\
-	if (open_node(dir, path, flags, &fd))				\
-		return fd;						\
-	return open_other(dir, path, NEXT(name)(dir, path, flags));	\
-}
+INTERPOSED int __openat_2(int dir, const char *path, int flags)
+{
+	int fd;
 
-OPEN(open)
-OPEN(open64)
-OPENAT(openat)
-OPENAT(openat64)
-OPEN_2(__open_2)
-OPEN_2(__open64_2)
-OPENAT_2(__openat_2)
-OPENAT_2(__openat64_2)
+	if (open_node(dir, path, flags, &fd))
+		return fd;
+	return open_other(dir, path, NEXT(__openat_2)(dir, path, flags));
+}
 
 /*
  * Turn an fd that the program has for a container or iommufd into the real

@@ -5,7 +5,8 @@
  *
  * The functions that they define carry libc's names. All others of the library
  * that call one of these get libc's own: the linker's --wrap sees to it
- * (real.c).
+ * (real.c). The names for files of more than 2 GiB, as open64(), are the same
+ * functions: the Makefile lists them.
  */
 #ifndef INTERPOSE_H
 #define INTERPOSE_H
@@ -26,14 +27,27 @@
  *
  * Return: libc's function, or that of another preloaded library.
  */
-void *run_next(void *_Atomic *slot, const char *name);
+void *run_next(atomic_uintptr_t *slot, const char *name);
 
 #define NEXT(name) ({							\
-	static void *_Atomic next_;					\
-	void *f_ = atomic_load_explicit(&next_, memory_order_acquire);	\
+	static atomic_uintptr_t next_;					\
+	uintptr_t f_ = atomic_load_explicit(&next_, memory_order_acquire); \
 									\
-	(__typeof__(&(name)))(f_ ? f_ : run_next(&next_, #name));	\
+	(__typeof__(name) *)(f_ ? (void *)f_ : run_next(&next_, #name)); \
 })
+
+/*
+ * Names that no header declares, or only for some programs: those of
+ * _FORTIFY_SOURCE, and of a libc before 2.33.
+ */
+int __open_2(const char *path, int flags);
+int __openat_2(int dir, const char *path, int flags);
+ssize_t __read_chk(int fd, void *buf, size_t count, size_t room);
+ssize_t __pread_chk(int fd, void *buf, size_t count, off_t offset, size_t room);
+int __xstat(int ver, const char *path, struct stat *st);
+int __lxstat(int ver, const char *path, struct stat *st);
+int __fxstat(int ver, int fd, struct stat *st);
+int __fxstatat(int ver, int dir, const char *path, struct stat *st, int flags);
 
 /* interpose.c */
 

@@ -100,25 +100,20 @@ INTERPOSED int dup3(int old, int new, int flags)
 	return ret;
 }
 
-#define FCNTL(name)							\
-INTERPOSED int name(int fd, int cmd, ...);				\
-INTERPOSED int name(int fd, int cmd, ...)				\
-{									\
-	va_list args;							\
-	void *arg;							\
-	int ret;							\
-									\
-	va_start(args, cmd);						\
-	arg = va_arg(args, void *);					\
-	va_end(args);							\
-	ret = NEXT(name)(fd, cmd, arg);					\
-	if (ret >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))	\
-		run_fd_dup(fd, ret);					\
-	return ret;							\
-}
+INTERPOSED int fcntl(int fd, int cmd, ...)
+{
+	va_list args;
+	void *arg;
+	int ret;
 
-FCNTL(fcntl)
-FCNTL(fcntl64)
+	va_start(args, cmd);
+	arg = va_arg(args, void *);
+	va_end(args);
+	ret = NEXT(fcntl)(fd, cmd, arg);
+	if (ret >= 0 && (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC))
+		run_fd_dup(fd, ret);
+	return ret;
+}
 
 static ssize_t file_transfer(struct run_file *file, void *buf, size_t count,
 			     off_t offset, bool is_write)
@@ -185,84 +180,128 @@ static off_t file_offset(off_t offset)
 	return offset < 0 ? LONG_MIN : offset;
 }
 
-#define READ(name, params, call, buf, count, offset, is_write)		\
-INTERPOSED ssize_t name params;						\
-INTERPOSED ssize_t name params						\
-{									\
-	struct run_file *file = run_file_find(fd);			\
-	struct iovec iov = { (void *)(buf), count };			\
-									\
-	if (!file)							\
-		return NEXT(name) call;					\
-	return file_rw(file, fd, #name, &iov, 1, offset, is_write);	\
+INTERPOSED ssize_t read(int fd, void *buf, size_t count)
+{
+	struct run_file *file = run_file_find(fd);
+	struct iovec iov = { buf, count };
+
+	if (!file)
+		return NEXT(read)(fd, buf, count);
+	return file_rw(file, fd, "read", &iov, 1, AT_POS, false);
 }
 
-READ(read, (int fd, void *buf, size_t count), (fd, buf, count),
-     buf, count, AT_POS, false)
-READ(__read_chk, (int fd, void *buf, size_t count, size_t room),
-     (fd, buf, count, room), buf, count, AT_POS, false)
-READ(write, (int fd, const void *buf, size_t count), (fd, buf, count),
-     buf, count, AT_POS, true)
-READ(pread, (int fd, void *buf, size_t count, off_t offset),
-     (fd, buf, count, offset), buf, count, file_offset(offset), false)
-READ(pread64, (int fd, void *buf, size_t count, off_t offset),
-     (fd, buf, count, offset), buf, count, file_offset(offset), false)
-READ(__pread_chk, (int fd, void *buf, size_t count, off_t offset, size_t room),
-     (fd, buf, count, offset, room), buf, count, file_offset(offset), false)
-READ(__pread64_chk, (int fd, void *buf, size_t count, off_t offset, size_t room),
-     (fd, buf, count, offset, room), buf, count, file_offset(offset), false)
-READ(pwrite, (int fd, const void *buf, size_t count, off_t offset),
-     (fd, buf, count, offset), buf, count, file_offset(offset), true)
-READ(pwrite64, (int fd, const void *buf, size_t count, off_t offset),
-     (fd, buf, count, offset), buf, count, file_offset(offset), true)
+INTERPOSED ssize_t __read_chk(int fd, void *buf, size_t count, size_t room)
+{
+	struct run_file *file = run_file_find(fd);
+	struct iovec iov = { buf, count };
 
-#define READV(name, params, call, offset, is_write)			\
-INTERPOSED ssize_t name params;						\
-INTERPOSED ssize_t name params						\
-{									\
-	struct run_file *file = run_file_find(fd);			\
-									\
-	if (!file)							\
-		return NEXT(name) call;					\
-	return file_rw(file, fd, #name, iov, nr, offset, is_write);	\
+	if (!file)
+		return NEXT(__read_chk)(fd, buf, count, room);
+	return file_rw(file, fd, "read", &iov, 1, AT_POS, false);
 }
 
-READV(readv, (int fd, const struct iovec *iov, int nr), (fd, iov, nr), AT_POS,
-      false)
-READV(writev, (int fd, const struct iovec *iov, int nr), (fd, iov, nr), AT_POS,
-      true)
-READV(preadv, (int fd, const struct iovec *iov, int nr, off_t offset),
-      (fd, iov, nr, offset), file_offset(offset), false)
-READV(preadv64, (int fd, const struct iovec *iov, int nr, off_t offset),
-      (fd, iov, nr, offset), file_offset(offset), false)
-READV(pwritev, (int fd, const struct iovec *iov, int nr, off_t offset),
-      (fd, iov, nr, offset), file_offset(offset), true)
-READV(pwritev64, (int fd, const struct iovec *iov, int nr, off_t offset),
-      (fd, iov, nr, offset), file_offset(offset), true)
-/* Here -1 is where the last one ended, to the kernel, too. */
-READV(preadv2, (int fd, const struct iovec *iov, int nr, off_t offset,
-		int flags),
-      (fd, iov, nr, offset, flags), offset, false)
-READV(preadv64v2, (int fd, const struct iovec *iov, int nr, off_t offset,
-		   int flags),
-      (fd, iov, nr, offset, flags), offset, false)
-READV(pwritev2, (int fd, const struct iovec *iov, int nr, off_t offset,
-		 int flags),
-      (fd, iov, nr, offset, flags), offset, true)
-READV(pwritev64v2, (int fd, const struct iovec *iov, int nr, off_t offset,
-		    int flags),
-      (fd, iov, nr, offset, flags), offset, true)
+INTERPOSED ssize_t write(int fd, const void *buf, size_t count)
+{
+	struct run_file *file = run_file_find(fd);
+	struct iovec iov = { (void *)buf, count };
 
-#define LSEEK(name)							\
-INTERPOSED off_t name(int fd, off_t offset, int whence);		\
-INTERPOSED off_t name(int fd, off_t offset, int whence)			\
-{									\
-	struct run_file *file = run_file_find(fd);			\
-									\
-	run_file_put(file);						\
-	return file ? run_result(-ESPIPE) :				\
-		      NEXT(name)(fd, offset, whence);			\
+	if (!file)
+		return NEXT(write)(fd, buf, count);
+	return file_rw(file, fd, "write", &iov, 1, AT_POS, true);
 }
 
-LSEEK(lseek)
-LSEEK(lseek64)
+INTERPOSED ssize_t pread(int fd, void *buf, size_t count, off_t offset)
+{
+	struct run_file *file = run_file_find(fd);
+	struct iovec iov = { buf, count };
+
+	if (!file)
+		return NEXT(pread)(fd, buf, count, offset);
+	return file_rw(file, fd, "pread", &iov, 1, file_offset(offset), false);
+}
+
+INTERPOSED ssize_t __pread_chk(int fd, void *buf, size_t count, off_t offset,
+			       size_t room)
+{
+	struct run_file *file = run_file_find(fd);
+	struct iovec iov = { buf, count };
+
+	if (!file)
+		return NEXT(__pread_chk)(fd, buf, count, offset, room);
+	return file_rw(file, fd, "pread", &iov, 1, file_offset(offset), false);
+}
+
+INTERPOSED ssize_t pwrite(int fd, const void *buf, size_t count, off_t offset)
+{
+	struct run_file *file = run_file_find(fd);
+	struct iovec iov = { (void *)buf, count };
+
+	if (!file)
+		return NEXT(pwrite)(fd, buf, count, offset);
+	return file_rw(file, fd, "pwrite", &iov, 1, file_offset(offset), true);
+}
+
+INTERPOSED ssize_t readv(int fd, const struct iovec *iov, int nr)
+{
+	struct run_file *file = run_file_find(fd);
+
+	if (!file)
+		return NEXT(readv)(fd, iov, nr);
+	return file_rw(file, fd, "readv", iov, nr, AT_POS, false);
+}
+
+INTERPOSED ssize_t writev(int fd, const struct iovec *iov, int nr)
+{
+	struct run_file *file = run_file_find(fd);
+
+	if (!file)
+		return NEXT(writev)(fd, iov, nr);
+	return file_rw(file, fd, "writev", iov, nr, AT_POS, true);
+}
+
+INTERPOSED ssize_t preadv(int fd, const struct iovec *iov, int nr, off_t offset)
+{
+	struct run_file *file = run_file_find(fd);
+
+	if (!file)
+		return NEXT(preadv)(fd, iov, nr, offset);
+	return file_rw(file, fd, "preadv", iov, nr, file_offset(offset), false);
+}
+
+INTERPOSED ssize_t pwritev(int fd, const struct iovec *iov, int nr, off_t offset)
+{
+	struct run_file *file = run_file_find(fd);
+
+	if (!file)
+		return NEXT(pwritev)(fd, iov, nr, offset);
+	return file_rw(file, fd, "pwritev", iov, nr, file_offset(offset), true);
+}
+
+/* Of these two, -1 is where the last one ended, to the kernel as to us. */
+INTERPOSED ssize_t preadv2(int fd, const struct iovec *iov, int nr, off_t offset,
+			   int flags)
+{
+	struct run_file *file = run_file_find(fd);
+
+	if (!file)
+		return NEXT(preadv2)(fd, iov, nr, offset, flags);
+	return file_rw(file, fd, "preadv2", iov, nr, offset, false);
+}
+
+INTERPOSED ssize_t pwritev2(int fd, const struct iovec *iov, int nr, off_t offset,
+			    int flags)
+{
+	struct run_file *file = run_file_find(fd);
+
+	if (!file)
+		return NEXT(pwritev2)(fd, iov, nr, offset, flags);
+	return file_rw(file, fd, "pwritev2", iov, nr, offset, true);
+}
+
+INTERPOSED off_t lseek(int fd, off_t offset, int whence)
+{
+	struct run_file *file = run_file_find(fd);
+
+	run_file_put(file);
+	return file ? run_result(-ESPIPE) : NEXT(lseek)(fd, offset, whence);
+}

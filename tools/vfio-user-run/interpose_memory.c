@@ -87,35 +87,28 @@ static void *memory_map_shared(void *addr, size_t len, int prot, int flags)
 	return map;
 }
 
-#define MMAP(name)							\
-INTERPOSED void *name(void *addr, size_t len, int prot, int flags, int fd, \
-		      off_t offset);					\
-INTERPOSED void *name(void *addr, size_t len, int prot, int flags, int fd, \
-		      off_t offset)					\
-{									\
-	struct run_file *file = NULL;					\
-	void *map;							\
-									\
-	if (!(flags & MAP_ANONYMOUS))					\
-		file = run_file_find(fd);				\
-	if (file) {							\
-		map = memory_map_ours(file, addr, len, prot, flags, fd,	\
-				      offset);				\
-		run_file_put(file);					\
-		return map;						\
-	}								\
-	map = memory_map_shared(addr, len, prot, flags);		\
-	if (map)							\
-		return map;						\
-	map = NEXT(name)(addr, len, prot, flags, fd, offset);		\
-	if (map != MAP_FAILED &&					\
-	    (!(flags & MAP_ANONYMOUS) || flags & MAP_FIXED))		\
-		memory_follow(map, len, flags, fd, offset);		\
-	return map;							\
-}
+INTERPOSED void *mmap(void *addr, size_t len, int prot, int flags, int fd,
+		      off_t offset)
+{
+	struct run_file *file = NULL;
+	void *map;
 
-MMAP(mmap)
-MMAP(mmap64)
+	if (!(flags & MAP_ANONYMOUS))
+		file = run_file_find(fd);
+	if (file) {
+		map = memory_map_ours(file, addr, len, prot, flags, fd, offset);
+		run_file_put(file);
+		return map;
+	}
+	map = memory_map_shared(addr, len, prot, flags);
+	if (map)
+		return map;
+	map = NEXT(mmap)(addr, len, prot, flags, fd, offset);
+	if (map != MAP_FAILED && (!(flags & MAP_ANONYMOUS) ||
+				  flags & MAP_FIXED))
+		memory_follow(map, len, flags, fd, offset);
+	return map;
+}
 
 INTERPOSED int munmap(void *addr, size_t len)
 {

@@ -46,52 +46,84 @@ static bool stat_at(int dir, const char *path, struct stat *st, int flags)
 	return stat_path(dir, path, st);
 }
 
-/* struct stat64 is struct stat on machines of 64 bits. */
-_Static_assert(sizeof(struct stat) == sizeof(struct stat64), "stat64");
-
-#define STAT(name, params, call, is_ours)				\
-INTERPOSED int name params;						\
-INTERPOSED int name params						\
-{									\
-	struct stat own;						\
-									\
-	if (!(is_ours))							\
-		return NEXT(name) call;					\
-	return run_result(run_copy_out(st, &own, sizeof(own)));		\
+static int stat_result(struct stat *st, const struct stat *own)
+{
+	return run_result(run_copy_out(st, own, sizeof(*own)));
 }
 
-STAT(stat, (const char *path, struct stat *st), (path, st),
-     stat_path(AT_FDCWD, path, &own))
-STAT(stat64, (const char *path, struct stat64 *st), (path, st),
-     stat_path(AT_FDCWD, path, &own))
-STAT(lstat, (const char *path, struct stat *st), (path, st),
-     stat_path(AT_FDCWD, path, &own))
-STAT(lstat64, (const char *path, struct stat64 *st), (path, st),
-     stat_path(AT_FDCWD, path, &own))
-STAT(fstat, (int fd, struct stat *st), (fd, st), stat_fd(fd, &own))
-STAT(fstat64, (int fd, struct stat64 *st), (fd, st), stat_fd(fd, &own))
-STAT(fstatat, (int dir, const char *path, struct stat *st, int flags),
-     (dir, path, st, flags), stat_at(dir, path, &own, flags))
-STAT(fstatat64, (int dir, const char *path, struct stat64 *st, int flags),
-     (dir, path, st, flags), stat_at(dir, path, &own, flags))
-STAT(__xstat, (int ver, const char *path, struct stat *st), (ver, path, st),
-     stat_path(AT_FDCWD, path, &own))
-STAT(__xstat64, (int ver, const char *path, struct stat64 *st),
-     (ver, path, st), stat_path(AT_FDCWD, path, &own))
-STAT(__lxstat, (int ver, const char *path, struct stat *st), (ver, path, st),
-     stat_path(AT_FDCWD, path, &own))
-STAT(__lxstat64, (int ver, const char *path, struct stat64 *st),
-     (ver, path, st), stat_path(AT_FDCWD, path, &own))
-STAT(__fxstat, (int ver, int fd, struct stat *st), (ver, fd, st),
-     stat_fd(fd, &own))
-STAT(__fxstat64, (int ver, int fd, struct stat64 *st), (ver, fd, st),
-     stat_fd(fd, &own))
-STAT(__fxstatat, (int ver, int dir, const char *path, struct stat *st,
-		  int flags),
-     (ver, dir, path, st, flags), stat_at(dir, path, &own, flags))
-STAT(__fxstatat64, (int ver, int dir, const char *path, struct stat64 *st,
-		    int flags),
-     (ver, dir, path, st, flags), stat_at(dir, path, &own, flags))
+INTERPOSED int stat(const char *path, struct stat *st)
+{
+	struct stat own;
+
+	if (!stat_path(AT_FDCWD, path, &own))
+		return NEXT(stat)(path, st);
+	return stat_result(st, &own);
+}
+
+INTERPOSED int lstat(const char *path, struct stat *st)
+{
+	struct stat own;
+
+	if (!stat_path(AT_FDCWD, path, &own))
+		return NEXT(lstat)(path, st);
+	return stat_result(st, &own);
+}
+
+INTERPOSED int fstat(int fd, struct stat *st)
+{
+	struct stat own;
+
+	if (!stat_fd(fd, &own))
+		return NEXT(fstat)(fd, st);
+	return stat_result(st, &own);
+}
+
+INTERPOSED int fstatat(int dir, const char *path, struct stat *st,
+		       int flags)
+{
+	struct stat own;
+
+	if (!stat_at(dir, path, &own, flags))
+		return NEXT(fstatat)(dir, path, st, flags);
+	return stat_result(st, &own);
+}
+
+INTERPOSED int __xstat(int ver, const char *path, struct stat *st)
+{
+	struct stat own;
+
+	if (!stat_path(AT_FDCWD, path, &own))
+		return NEXT(__xstat)(ver, path, st);
+	return stat_result(st, &own);
+}
+
+INTERPOSED int __lxstat(int ver, const char *path, struct stat *st)
+{
+	struct stat own;
+
+	if (!stat_path(AT_FDCWD, path, &own))
+		return NEXT(__lxstat)(ver, path, st);
+	return stat_result(st, &own);
+}
+
+INTERPOSED int __fxstat(int ver, int fd, struct stat *st)
+{
+	struct stat own;
+
+	if (!stat_fd(fd, &own))
+		return NEXT(__fxstat)(ver, fd, st);
+	return stat_result(st, &own);
+}
+
+INTERPOSED int __fxstatat(int ver, int dir, const char *path, struct stat *st,
+			  int flags)
+{
+	struct stat own;
+
+	if (!stat_at(dir, path, &own, flags))
+		return NEXT(__fxstatat)(ver, dir, path, st, flags);
+	return stat_result(st, &own);
+}
 
 static void stat_to_statx(const struct stat *st, struct statx *x)
 {
@@ -132,20 +164,23 @@ static int access_result(int mode)
 	return run_result(mode & X_OK ? -EACCES : 0);
 }
 
-#define ACCESS(name)							\
-INTERPOSED int name(const char *path, int mode);			\
-INTERPOSED int name(const char *path, int mode)				\
-{									\
-	struct run_node node;						\
-									\
-	if (!run_node_find(AT_FDCWD, path, &node))			\
-		return NEXT(name)(path, mode);				\
-	return access_result(mode);					\
+INTERPOSED int access(const char *path, int mode)
+{
+	struct run_node node;
+
+	if (!run_node_find(AT_FDCWD, path, &node))
+		return NEXT(access)(path, mode);
+	return access_result(mode);
 }
 
-ACCESS(access)
-ACCESS(euidaccess)
-ACCESS(eaccess)
+INTERPOSED int euidaccess(const char *path, int mode)
+{
+	struct run_node node;
+
+	if (!run_node_find(AT_FDCWD, path, &node))
+		return NEXT(euidaccess)(path, mode);
+	return access_result(mode);
+}
 
 INTERPOSED int faccessat(int dir, const char *path, int mode, int flags)
 {

@@ -14,12 +14,44 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <link.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/xattr.h>
 
 #include "launch.h"
+
+/* An ELF file's header, and one of its segments; of 64 bits, as the library */
+struct elf_header {
+	uint8_t ident[EI_NIDENT];
+	uint16_t type;
+	uint16_t machine;
+	uint32_t version;
+	uint64_t entry;
+	uint64_t phoff;
+	uint64_t shoff;
+	uint32_t flags;
+	uint16_t ehsize;
+	uint16_t phentsize;
+	uint16_t phnum;
+	uint16_t shentsize;
+	uint16_t shnum;
+	uint16_t shstrndx;
+};
+
+_Static_assert(sizeof(struct elf_header) == 64, "elf_header");
+
+struct elf_segment {
+	uint32_t type;
+	uint32_t flags;
+	uint64_t offset;
+	uint64_t vaddr;
+	uint64_t paddr;
+	uint64_t filesz;
+	uint64_t memsz;
+	uint64_t align;
+};
+
+_Static_assert(sizeof(struct elf_segment) == 56, "elf_segment");
 
 /* As deep as the kernel follows scripts that have scripts as interpreters */
 #define MAX_SCRIPTS	4
@@ -77,7 +109,7 @@ static const char *program_privileges(int fd)
 		return NULL;
 	if (st.st_mode & S_ISUID && st.st_uid != geteuid())
 		return "is a set-user-ID program, which can't be run this way";
-	if (st.st_mode & S_ISGID && st.st_mode & S_IXGRP &&
+	if (st.st_mode & S_ISGID && st.st_mode & 0010 &&
 	    st.st_gid != getegid())
 		return "is a set-group-ID program, which can't be run this way";
 	if (getuid() &&
@@ -87,25 +119,25 @@ static const char *program_privileges(int fd)
 }
 
 /* The dynamic linker of an ELF file, or "" if it has none. */
-static int elf_interpreter(int fd, const ElfW(Ehdr) *header, char *name,
+static int elf_interpreter(int fd, const struct elf_header *header, char *name,
 			   size_t size)
 {
-	ElfW(Phdr) p;
+	struct elf_segment p;
 	unsigned int i;
 	ssize_t n;
 
 	name[0] = '\0';
-	for (i = 0; i < header->e_phnum; i++) {
-		off_t at = header->e_phoff + (off_t)i * header->e_phentsize;
+	for (i = 0; i < header->phnum; i++) {
+		off_t at = header->phoff + (off_t)i * header->phentsize;
 
 		if (pread(fd, &p, sizeof(p), at) != sizeof(p))
 			return -ENOEXEC;
-		if (p.p_type != PT_INTERP)
+		if (p.type != PT_INTERP)
 			continue;
-		if (p.p_filesz >= size)
+		if (p.filesz >= size)
 			return -ENOEXEC;
-		n = pread(fd, name, p.p_filesz, p.p_offset);
-		if (n != p.p_filesz)
+		n = pread(fd, name, p.filesz, p.offset);
+		if (n != p.filesz)
 			return -ENOEXEC;
 		name[n] = '\0';
 		return 0;
@@ -120,7 +152,7 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-static int elf_own(ElfW(Ehdr) *header, char *interpreter, size_t size)
+static int elf_own(struct elf_header *header, char *interpreter, size_t size)
 {
 	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	int ret = -ENOEXEC;
@@ -133,16 +165,16 @@ static int elf_own(ElfW(Ehdr) *header, char *interpreter, size_t size)
 	return ret;
 }
 
-static const char *elf_check(int fd, const ElfW(Ehdr) *header)
+static const char *elf_check(int fd, const struct elf_header *header)
 {
 	char interpreter[PATH_MAX], own_interpreter[PATH_MAX];
-	ElfW(Ehdr) own;
+	struct elf_header own;
 
 	if (elf_own(&own, own_interpreter, sizeof(own_interpreter)))
 		return NULL;
-	if (header->e_ident[EI_CLASS] != own.e_ident[EI_CLASS] ||
-	    header->e_ident[EI_DATA] != own.e_ident[EI_DATA] ||
-	    header->e_machine != own.e_machine)
+	if (header->ident[EI_CLASS] != own.ident[EI_CLASS] ||
+	    header->ident[EI_DATA] != own.ident[EI_DATA] ||
+	    header->machine != own.machine)
 		return "is for another architecture than vfio-user-run";
 	if (elf_interpreter(fd, header, interpreter, sizeof(interpreter)))
 		return "is damaged";
@@ -180,10 +212,10 @@ static const char *program_check_depth(const char *path, unsigned int depth)
 	if (fd < 0)
 		return NULL;
 	n = pread(fd, text, sizeof(text) - 1, 0);
-	if (n >= (ssize_t)sizeof(ElfW(Ehdr)) && !memcmp(text, ELFMAG, SELFMAG)) {
+	if (n >= (ssize_t)sizeof(struct elf_header) && !memcmp(text, ELFMAG, SELFMAG)) {
 		why = program_privileges(fd);
 		if (!why)
-			why = elf_check(fd, (ElfW(Ehdr) *)text);
+			why = elf_check(fd, (struct elf_header *)text);
 	} else if (script_interpreter(text, interpreter) &&
 		   depth < MAX_SCRIPTS) {
 		why = program_check_depth(interpreter, depth + 1);

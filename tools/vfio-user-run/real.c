@@ -81,7 +81,7 @@ static void *run_raw(const char *name)
 	return raw_none;
 }
 
-void *run_next(void *_Atomic *slot, const char *name)
+void *run_next(atomic_uintptr_t *slot, const char *name)
 {
 	int saved = errno;
 	void *fn;
@@ -93,7 +93,7 @@ void *run_next(void *_Atomic *slot, const char *name)
 	run_looking = false;
 	if (!fn)
 		fn = raw_none;
-	atomic_store_explicit(slot, fn, memory_order_release);
+	atomic_store_explicit(slot, (uintptr_t)fn, memory_order_release);
 	errno = saved;
 	return fn;
 }
@@ -101,8 +101,8 @@ void *run_next(void *_Atomic *slot, const char *name)
 /* Several threads may fill it in at a time: all with the same. */
 const struct run_real *run_real(void)
 {
-	static struct run_real real;
 	static atomic_bool ready;
+	static struct run_real real;
 
 	if (atomic_load_explicit(&ready, memory_order_acquire))
 		return &real;
