@@ -61,6 +61,31 @@ struct doorbell {
 	uint64_t data;
 };
 
+/* Users, and groups, that an operator can name. */
+#define MAX_ALLOWED	16
+
+/**
+ * struct access - who may connect
+ * @has_mode: @mode is the socket's
+ * @mode: permissions of the socket's file
+ * @user: owner of the socket's file, -1 for whoever makes it
+ * @group: its group, -1 for the usual one
+ * @nr_uids: entries of @uids in use
+ * @uids: users that may; with @gids, nobody else
+ * @nr_gids: entries of @gids in use
+ * @gids: groups whose members may
+ */
+struct access {
+	bool has_mode;
+	mode_t mode;
+	int64_t user;
+	int64_t group;
+	unsigned int nr_uids;
+	uint32_t uids[MAX_ALLOWED];
+	unsigned int nr_gids;
+	uint32_t gids[MAX_ALLOWED];
+};
+
 /* What becomes of the device when its client goes. */
 enum on_disconnect {
 	ON_DISCONNECT_RESET,
@@ -89,6 +114,7 @@ struct device_options {
  * @nr_devices: entries of @devices in use
  * @devices: in the order in which they were given
  * @monitor_path: where to answer questions about ourselves, or NULL
+ * @access: who may connect to the devices' sockets
  * @iommu: which way into the kernel
  * @mmap: clients may map regions
  * @mmap_asked: the operator has said so
@@ -106,6 +132,7 @@ struct options {
 	unsigned int nr_devices;
 	struct device_options devices[MAX_DEVICES];
 	const char *monitor_path;
+	struct access access;
 	enum vfio_iommu_kind iommu;
 	bool mmap;
 	bool mmap_asked;
@@ -389,19 +416,64 @@ struct daemon {
  */
 int options_parse(struct options *opts, int argc, char **argv);
 
+/* access.c */
+
+/*
+ * The values of --socket-mode, --socket-user, --socket-group, --allow-uid and
+ * --allow-gid. Each returns 0, or -1 for one that can't be, which is logged.
+ */
+int access_set_mode(struct access *a, const char *value);
+int access_set_user(struct access *a, const char *value);
+int access_set_group(struct access *a, const char *value);
+int access_add_uid(struct access *a, const char *value);
+int access_add_gid(struct access *a, const char *value);
+
+/**
+ * access_apply() - give a socket its owner, group and mode
+ * @a: what the options say
+ * @path: of a socket that nobody listens on yet
+ *
+ * Return: 0 or what chown(2) and chmod(2) say.
+ */
+int access_apply(const struct access *a, const char *path);
+
+/** access_is_limited() - can access_allows() be false? */
+bool access_is_limited(const struct access *a);
+
+/**
+ * access_allows() - may who has connected be served?
+ * @a: what the options say
+ * @fd: its socket
+ * @peer: filled in: who it is
+ */
+bool access_allows(const struct access *a, int fd, struct ucred *peer);
+
+/* activation.c */
+
+/**
+ * activation_take() - take the sockets that LISTEN_FDS tells of
+ * @opts: devices without a socket get one
+ *
+ * Return: 0; -EBADF or -EINVAL, which is logged: they aren't there, or there
+ * are more than devices to use them.
+ */
+int activation_take(struct options *opts);
+
 /* listen.c */
 
 /**
  * listen_open() - listen on a path
  * @l: filled in: a non-blocking socket
  * @path: of the socket; must stay. A socket that nobody listens on is replaced.
+ * @access: whose it is to be; NULL for the process's, with its umask
  * @why: one line about what is wrong
  * @len: of @why in bytes
  *
  * Return: 0; -EADDRINUSE if somebody listens there, -EEXIST if it isn't a
  * socket, -ENAMETOOLONG, or what socket(2), bind(2) and listen(2) say.
  */
-int listen_open(struct listener *l, const char *path, char *why, size_t len);
+int listen_open(struct listener *l, const char *path,
+		const struct access *access, char *why, size_t len);
 
 /**
  * listen_close() - stop listening, and remove the path if it is still ours
@@ -434,15 +506,16 @@ void refuse_init(void);
 bool refuse_make_room(void);
 
 /**
- * refuse_start() - tell a client EBUSY as soon as it has sent its VERSION
+ * refuse_start() - tell a client no as soon as it has sent its VERSION
  * @fd: its socket, blocking, owned by this from now on. refuse_make_room() has
  *      said that there is room.
+ * @error: a positive errno, for the reply
  *
  * In a thread of its own, for BRIDGE_CLIENT_TIMEOUT at most.
  *
  * Return: 0 or a negative errno.
  */
-int refuse_start(int fd);
+int refuse_start(int fd, int error);
 
 /* session.c */
 

@@ -97,19 +97,35 @@ static int listen_identify(struct listener *l, const char *path)
 
 /* Syscalls at start: bind listen */
 static int listen_bind(struct listener *l, const char *path,
-		       const struct sockaddr_un *addr)
+		       const struct sockaddr_un *addr,
+		       const struct access *access)
 {
 	int ret;
 
 	if (bind(l->fd, (const struct sockaddr *)addr, sizeof(*addr)))
 		return -errno;
 	ret = listen_identify(l, path);
+	if (!ret && access)
+		ret = access_apply(access, path);
 	if (!ret && listen(l->fd, LISTEN_BACKLOG))
 		ret = -errno;
 	return ret;
 }
 
-int listen_open(struct listener *l, const char *path, char *why, size_t len)
+static const char *listen_hint(int err)
+{
+	switch (err) {
+	case -ENOENT:
+		return " (its directory does not exist)";
+	case -EPERM:
+		return " (only root gives a socket to another user, or to a group that it is not in)";
+	default:
+		return "";
+	}
+}
+
+int listen_open(struct listener *l, const char *path,
+		const struct access *access, char *why, size_t len)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int ret;
@@ -130,11 +146,10 @@ int listen_open(struct listener *l, const char *path, char *why, size_t len)
 	if (ret < 0)
 		return ret;
 	l->fd = ret;
-	ret = listen_bind(l, path, &addr);
+	ret = listen_bind(l, path, &addr, access);
 	if (ret) {
 		snprintf(why, len, "cannot listen there: %s%s",
-			 strerrordesc_np(-ret), ret == -ENOENT ?
-			 " (its directory does not exist)" : "");
+			 strerrordesc_np(-ret), listen_hint(ret));
 		listen_close(l);
 	}
 	return ret;

@@ -113,7 +113,8 @@ static int main_listen(struct bridge *b)
 
 	if (!path)
 		return main_take_fd(b);
-	ret = listen_open(&b->listener, path, why, sizeof(why));
+	ret = listen_open(&b->listener, path, &b->opts->access, why,
+			  sizeof(why));
 	if (ret)
 		log_err("--socket-path=%s: %s", path, why);
 	return ret;
@@ -127,7 +128,7 @@ static int main_listen_monitor(struct daemon *d)
 
 	if (!path)
 		return 0;
-	ret = listen_open(&d->monitor, path, why, sizeof(why));
+	ret = listen_open(&d->monitor, path, NULL, why, sizeof(why));
 	if (ret)
 		log_err("--monitor=%s: %s", path, why);
 	return ret;
@@ -218,35 +219,43 @@ static bool main_hold(struct bridge *b)
 	return true;
 }
 
-/* Syscalls: getsockopt(SO_PEERCRED) */
-static void main_refuse(struct bridge *b, int fd)
+static void main_refuse(struct bridge *b, int fd, int error,
+			const struct ucred *peer)
 {
-	struct ucred peer = { 0 };
-	socklen_t len = sizeof(peer);
-
-	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
-	log_info("%s: busy with pid %d: refused client pid %d of uid %d",
-		 b->device.name, b->session->peer.pid, peer.pid, peer.uid);
+	if (error == EACCES)
+		log_info("%s: refused client pid %d of uid %d, gid %d: neither --allow-uid nor --allow-gid lets it in",
+			 b->device.name, peer->pid, peer->uid, peer->gid);
+	else
+		log_info("%s: busy with pid %d: refused client pid %d of uid %d",
+			 b->device.name, b->session->peer.pid, peer->pid,
+			 peer->uid);
 	atomic_fetch_add(&b->stats.refused, 1);
-	refuse_start(fd);
+	refuse_start(fd, error);
 }
 
 /* Syscalls: accept4 */
 static void main_accept(struct bridge *b)
 {
+	const struct access *access = &b->opts->access;
+	bool may_refuse = b->session || access_is_limited(access);
+	struct ucred peer = { 0 };
 	int fd, ret;
 
 	if (main_hold(b))
 		return;
 	/* One that can't be answered, or has no fd to be had, waits, too. */
-	fd = b->session && !refuse_make_room() ? -1 :
+	fd = may_refuse && !refuse_make_room() ? -1 :
 		accept4(b->listener.fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0) {
 		b->listen_after = main_now() + MAIN_PAUSE_MS;
 		return;
 	}
+	if (!access_allows(access, fd, &peer)) {
+		main_refuse(b, fd, EACCES, &peer);
+		return;
+	}
 	if (b->session) {
-		main_refuse(b, fd);
+		main_refuse(b, fd, EBUSY, &peer);
 		return;
 	}
 	ret = session_start(b, fd);
@@ -458,6 +467,7 @@ static int main_find(struct daemon *d)
 static int main_begin(struct bridge *b)
 {
 	const struct device_options *own = b->own;
+	struct ucred peer = { 0 };
 	int ret;
 
 	if (b->listener.fd >= 0) {
@@ -465,6 +475,11 @@ static int main_begin(struct bridge *b)
 			 own->socket_path ? own->socket_path :
 			 "the socket that was given");
 		return 0;
+	}
+	if (!access_allows(&b->opts->access, own->fd, &peer)) {
+		log_err("--fd=%d: it is connected to pid %d of uid %d, gid %d, which neither --allow-uid nor --allow-gid lets in",
+			own->fd, peer.pid, peer.uid, peer.gid);
+		return -EACCES;
 	}
 	ret = session_start(b, own->fd);
 	if (ret)

@@ -34,6 +34,11 @@ enum {
 	OPT_MMAP,
 	OPT_ON_DISCONNECT,
 	OPT_RELEASE_TIMEOUT,
+	OPT_SOCKET_MODE,
+	OPT_SOCKET_USER,
+	OPT_SOCKET_GROUP,
+	OPT_ALLOW_UID,
+	OPT_ALLOW_GID,
 	OPT_UNSAFE_NOIOMMU,
 	OPT_IOEVENTFD,
 	OPT_SHADOW_DMA,
@@ -51,6 +56,11 @@ static const struct option options_long[] = {
 	{ "mmap",		required_argument, NULL, OPT_MMAP },
 	{ "on-disconnect",	required_argument, NULL, OPT_ON_DISCONNECT },
 	{ "release-timeout",	required_argument, NULL, OPT_RELEASE_TIMEOUT },
+	{ "socket-mode",	required_argument, NULL, OPT_SOCKET_MODE },
+	{ "socket-user",	required_argument, NULL, OPT_SOCKET_USER },
+	{ "socket-group",	required_argument, NULL, OPT_SOCKET_GROUP },
+	{ "allow-uid",		required_argument, NULL, OPT_ALLOW_UID },
+	{ "allow-gid",		required_argument, NULL, OPT_ALLOW_GID },
 	{ "unsafe-noiommu",	no_argument,	   NULL, OPT_UNSAFE_NOIOMMU },
 	{ "ioeventfd",		required_argument, NULL, OPT_IOEVENTFD },
 	{ "shadow-dma",		optional_argument, NULL, OPT_SHADOW_DMA },
@@ -76,6 +86,12 @@ static const char options_help[] =
 "                          of DATA (0) are written when it fires; may be repeated\n"
 "\n"
 "Of all:\n"
+"  --socket-mode=MODE, --socket-user=USER, --socket-group=GROUP\n"
+"                          of the sockets that this makes: permissions (0660),\n"
+"                          owner and group\n"
+"  --allow-uid=USER, --allow-gid=GROUP\n"
+"                          serve clients of USER, members of GROUP, and nobody\n"
+"                          else; may be repeated\n"
 "  --monitor=PATH          answer 'vfio-user status PATH'\n"
 "  --iommu=auto|iommufd|type1\n"
 "                          way into the kernel (auto: iommufd where there is one)\n"
@@ -322,6 +338,21 @@ static bool options_set(struct options *opts, int opt, const char *value)
 		n = options_seconds("release-timeout", value);
 		opts->release_timeout = n;
 		break;
+	case OPT_SOCKET_MODE:
+		n = access_set_mode(&opts->access, value);
+		break;
+	case OPT_SOCKET_USER:
+		n = access_set_user(&opts->access, value);
+		break;
+	case OPT_SOCKET_GROUP:
+		n = access_set_group(&opts->access, value);
+		break;
+	case OPT_ALLOW_UID:
+		n = access_add_uid(&opts->access, value);
+		break;
+	case OPT_ALLOW_GID:
+		n = access_add_gid(&opts->access, value);
+		break;
 	case OPT_UNSAFE_NOIOMMU:
 		opts->unsafe_noiommu = true;
 		break;
@@ -427,6 +458,7 @@ int options_parse(struct options *opts, int argc, char **argv)
 
 	*opts = (struct options){
 		.devices[0].fd = -1,
+		.access = { .user = -1, .group = -1 },
 		.iommu = VFIO_IOMMU_AUTO,
 		.mmap = true,
 		.on_disconnect = ON_DISCONNECT_RESET,
@@ -457,5 +489,7 @@ int options_parse(struct options *opts, int argc, char **argv)
 	}
 	if (opts->shadow_max)
 		opts->mmap = false;
+	if (activation_take(opts))
+		return BRIDGE_EXIT_USAGE;
 	return options_check(opts);
 }

@@ -2,7 +2,8 @@
 /*
  * Clients that came while another one is served.
  *
- * Each is told EBUSY, in an error reply to its VERSION, so it must be waited
+ * Each is told EBUSY, or EACCES if it may not connect at all, in an error reply to
+ * its VERSION, so it must be waited
  * for until it has sent one: the reply echoes the message's id. A client may
  * have sent fds along, and closing the last reference to one can block
  * (join.c), so each client is refused by a thread of its own, of which there
@@ -29,12 +30,14 @@
  * @used: this entry means something; then @thread hasn't ended
  * @thread: refuses it
  * @fd: its socket, -1 while that is closed
+ * @error: what it is told
  * @number: the lower, the longer it has been here
  */
 struct refusal {
 	bool used;
 	pthread_t thread;
 	int fd;
+	int error;
 	uint64_t number;
 };
 
@@ -103,7 +106,7 @@ static void refuse_drain(int fd)
 }
 
 /* Syscalls: recvfrom sendto setsockopt(SO_RCVTIMEO) */
-static void refuse_answer(int fd)
+static void refuse_answer(int fd, int error)
 {
 	const struct timeval timeout = { .tv_sec = BRIDGE_CLIENT_TIMEOUT };
 	struct vfio_user_header header;
@@ -119,7 +122,7 @@ static void refuse_answer(int fd)
 
 	header.size = sizeof(header);
 	header.flags = VFIO_USER_TYPE_REPLY | VFIO_USER_FLAG_ERROR;
-	header.error = EBUSY;
+	header.error = error;
 	if (send(fd, &header, sizeof(header), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		return;
 }
@@ -129,7 +132,7 @@ static void *refuse_thread(void *arg)
 	struct refusal *r = arg;
 
 	/* Only this thread changes it. */
-	refuse_answer(r->fd);
+	refuse_answer(r->fd, r->error);
 	refuse_hang_up(r);
 	return NULL;
 }
@@ -153,7 +156,7 @@ bool refuse_make_room(void)
 }
 
 /* With refuse_lock. */
-static int refuse_run(struct refusal *r, int fd)
+static int refuse_run(struct refusal *r, int fd, int error)
 {
 	static uint64_t number;
 	pthread_attr_t attr;
@@ -165,6 +168,7 @@ static int refuse_run(struct refusal *r, int fd)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, REFUSE_STACK);
 	r->fd = fd;
+	r->error = error;
 	r->number = number++;
 	ret = pthread_create(&r->thread, &attr, refuse_thread, r);
 	pthread_attr_destroy(&attr);
@@ -173,14 +177,14 @@ static int refuse_run(struct refusal *r, int fd)
 }
 
 /* Syscalls: close */
-int refuse_start(int fd)
+int refuse_start(int fd, int error)
 {
 	struct refusal *r;
 	int ret;
 
 	pthread_mutex_lock(&refuse_lock);
 	r = refuse_find_free();
-	ret = r ? refuse_run(r, fd) : -EBUSY;
+	ret = r ? refuse_run(r, fd, error) : -EBUSY;
 	pthread_mutex_unlock(&refuse_lock);
 	if (ret)
 		close(fd);
