@@ -444,6 +444,43 @@ TEST_F(startup, monitor_is_removed_when_the_socket_fails)
 	EXPECT_NE(0, stat(strchr(monitor, '/'), &st));
 }
 
+/* What the kernel calls the mode of a process's filter: 2, or 0 without one. */
+static int seccomp_mode(pid_t pid)
+{
+	char path[64], line[256];
+	int mode = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	while (f && mode < 0 && fgets(line, sizeof(line), f))
+		sscanf(line, "Seccomp: %d", &mode);
+	if (f)
+		fclose(f);
+	return mode;
+}
+
+TEST_F(startup, sandbox_is_entered)
+{
+	ASSERT_EQ(0, peer_start(&self->peer, &self->config, NULL));
+#ifdef __SANITIZE_ADDRESS__
+	EXPECT_EQ(0, seccomp_mode(self->peer.daemon.pid));
+	EXPECT_TRUE(peer_log_has(&self->peer, "sandbox: none"));
+#else
+	EXPECT_EQ(2, seccomp_mode(self->peer.daemon.pid));
+#endif
+	EXPECT_EQ(0, peer_connect(&self->peer));
+}
+
+TEST_F(startup, no_sandbox_says_what_it_gives_up)
+{
+	ASSERT_EQ(0, peer_start(&self->peer, &self->config, "--no-sandbox"));
+	EXPECT_EQ(0, seccomp_mode(self->peer.daemon.pid));
+	EXPECT_TRUE(peer_log_has(&self->peer,
+				 "--no-sandbox: nothing is given up"));
+	EXPECT_EQ(0, peer_connect(&self->peer));
+}
+
 TEST_F(startup, fd_that_is_no_unix_socket)
 {
 	int inet = socket(AF_INET, SOCK_STREAM, 0), pipes[2];
