@@ -13,11 +13,11 @@
  * none could not know, and is ended at once. A device that is retained while
  * nobody uses it is closed at once, too: the main thread listens to its REQ.
  *
- * The thread is the only one that writes to an fd which a client chose. A
- * client can make that block (an eventfd whose counter is full), so the thread
- * does nothing else, and a signal gets it out of that write when the session
- * ends. (pthread_cancel() would load a library first, and abort if the client's
- * fds have left no room for it.)
+ * An eventfd that a client chose is never written to from here: a client can make
+ * that block (a counter that is full), and then nobody would hear that the device
+ * is asked for. Instead the kernel, which signals without waiting, is given the
+ * client's for a moment and told to fire it. A signal that falls into that moment
+ * reaches the client and not us; REQ comes again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -67,40 +67,36 @@ int watch_index(const struct session *s, uint32_t index)
 	return -1;
 }
 
-/*
- * A copy of the client's eventfd, so that no lock is held while it blocks.
- *
- * Syscalls: fcntl(F_DUPFD_CLOEXEC)
- */
-static int watch_client_fd(struct watch *w, int kind)
+/* Make the kernel signal @fd for @kind. */
+static int watch_arm(struct session *s, int kind, int fd)
 {
-	int fd = -1;
-
-	pthread_mutex_lock(&w->lock);
-	if (w->client[kind] >= 0)
-		fd = fcntl(w->client[kind], F_DUPFD_CLOEXEC, 0);
-	pthread_mutex_unlock(&w->lock);
-	return fd;
+	return vfio_irq_set(&s->dev, VFIO_IRQ_SET_DATA_EVENTFD |
+			    VFIO_IRQ_SET_ACTION_TRIGGER, watch_indexes[kind],
+			    0, 1, &fd);
 }
 
-/* Syscalls: close poll write */
+/* Fire what the kernel signals for @kind. */
+static int watch_trigger(struct session *s, int kind)
+{
+	return vfio_irq_set(&s->dev, VFIO_IRQ_SET_DATA_NONE |
+			    VFIO_IRQ_SET_ACTION_TRIGGER, watch_indexes[kind],
+			    0, 1, NULL);
+}
+
 static void watch_signal(struct watch *w, int kind)
 {
-	struct pollfd pfd = { watch_client_fd(w, kind), POLLOUT, 0 };
-	const uint64_t one = 1;
-	int fd = pfd.fd;
-	ssize_t n;
+	struct session *s = w->session;
+	int ret = 0;
 
-	if (fd < 0)
-		return;
-	/* Full: the client has been told often enough. */
-	if (poll(&pfd, 1, 0) != 1)
-		goto close;
-	/* Not tried again: it may be time to stop. */
-	n = write(fd, &one, sizeof(one));
-	(void)n;
-close:
-	close(fd);
+	pthread_mutex_lock(&w->lock);
+	if (w->client[kind] >= 0 && !watch_arm(s, kind, w->client[kind])) {
+		watch_trigger(s, kind);
+		ret = watch_arm(s, kind, w->ours[kind]);
+	}
+	pthread_mutex_unlock(&w->lock);
+	if (ret)
+		log_err("%s: the kernel refuses an eventfd that it had: %s",
+			s->bridge->device.name, strerrordesc_np(-ret));
 }
 
 /* Syscalls: clock_gettime */
@@ -190,14 +186,6 @@ static void *watch_thread(void *arg)
 	return NULL;
 }
 
-/* Make the kernel signal @fd for @kind. */
-static int watch_arm(struct session *s, int kind, int fd)
-{
-	return vfio_irq_set(&s->dev, VFIO_IRQ_SET_DATA_EVENTFD |
-			    VFIO_IRQ_SET_ACTION_TRIGGER, watch_indexes[kind],
-			    0, 1, &fd);
-}
-
 /* Syscalls: eventfd2 */
 static int watch_open(struct session *s)
 {
@@ -256,7 +244,9 @@ void watch_stop(struct session *s)
 
 	if (w->running) {
 		eventfd_write(w->stop, 1);
-		join_interrupting(w->thread, BRIDGE_END_TIMEOUT);
+		/* Not before it has ended: it uses the session. */
+		while (join_interrupting(w->thread, BRIDGE_END_TIMEOUT))
+			continue;
 		w->running = false;
 	}
 	for (kind = 0; kind < WATCH_KINDS; kind++) {
@@ -266,17 +256,19 @@ void watch_stop(struct session *s)
 	close_fd(&w->stop);
 }
 
-/* Syscalls: fcntl(F_DUPFD_CLOEXEC) */
+/*
+ * With the lock.
+ *
+ * Syscalls: fcntl(F_DUPFD_CLOEXEC)
+ */
 static int watch_set_client(struct watch *w, int kind, int fd)
 {
 	int copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
 	if (fd >= 0 && copy < 0)
 		return -errno;
-	pthread_mutex_lock(&w->lock);
 	close_fd(&w->client[kind]);
 	w->client[kind] = copy;
-	pthread_mutex_unlock(&w->lock);
 	return 0;
 }
 
@@ -286,17 +278,19 @@ static int watch_set_client(struct watch *w, int kind, int fd)
  */
 static int watch_set_eventfd(struct session *s, int kind, int fd)
 {
-	int ret;
+	struct watch *w = &s->watch;
+	int ret = 0;
 
+	pthread_mutex_lock(&w->lock);
 	if (fd >= 0) {
 		ret = watch_arm(s, kind, fd);
-		if (ret)
-			return ret;
-		ret = watch_arm(s, kind, s->watch.ours[kind]);
-		if (ret)
-			return ret;
+		if (!ret)
+			ret = watch_arm(s, kind, w->ours[kind]);
 	}
-	return watch_set_client(&s->watch, kind, fd);
+	if (!ret)
+		ret = watch_set_client(w, kind, fd);
+	pthread_mutex_unlock(&w->lock);
+	return ret;
 }
 
 int watch_set(struct session *s, int kind, uint32_t flags, uint32_t count,
@@ -311,9 +305,7 @@ int watch_set(struct session *s, int kind, uint32_t flags, uint32_t count,
 		return watch_set_eventfd(s, kind, -1);
 	if (flags & VFIO_USER_IRQ_SET_DATA_BOOL && !data[0])
 		return 0;
-	return vfio_irq_set(&s->dev, VFIO_IRQ_SET_DATA_NONE |
-			    VFIO_IRQ_SET_ACTION_TRIGGER, watch_indexes[kind],
-			    0, 1, NULL);
+	return watch_trigger(s, kind);
 }
 
 /* Syscalls: eventfd2 */

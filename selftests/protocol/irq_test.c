@@ -600,6 +600,32 @@ TEST_F(irq, rule25_fd_that_is_no_eventfd_is_einval)
 	close(fd);
 }
 
+/*
+ * A client could make a write to its eventfd block, and the daemon would not hear
+ * of what comes next. The kernel doesn't wait: once for the daemon, once for the
+ * client.
+ */
+TEST_F(irq, rule25_the_kernel_signals_the_clients_eventfd)
+{
+	static const uint32_t indexes[] = {
+		PEER_ERR, PEER_REQ, PEER_ERR, PEER_REQ,
+	};
+	unsigned int i;
+	uint64_t sent;
+
+	for (i = 0; i < ARRAY_SIZE(indexes); i++) {
+		ASSERT_EQ(0, set_fds(&self->peer, indexes[i], 0, 1,
+				     self->fds + i));
+		sent = self->control->irq.sent;
+		ASSERT_EQ(1, fake_irq_raise(self->control, indexes[i], 0));
+		EXPECT_EQ(1, peer_wait_fired(self->fds[i]));
+		/* When this is done, so is what the daemon has begun. */
+		ASSERT_EQ(0, set_fds(&self->peer, indexes[i], 0, 1,
+				     self->fds + i));
+		EXPECT_EQ(sent + 2, self->control->irq.sent);
+	}
+}
+
 /* An eventfd that blocks who writes to it must not block the daemon. */
 TEST_F(irq, rule25_eventfd_that_is_full_blocks_nobody)
 {
