@@ -40,6 +40,7 @@ static int64_t access_number(const char *value)
 	return errno || *end || n >= UINT_MAX ? -1 : (int64_t)n;
 }
 
+/* Syscalls at start: close connect lseek newfstatat openat read socket */
 static int64_t access_user(const char *option, const char *value)
 {
 	int64_t n = access_number(value);
@@ -53,6 +54,7 @@ static int64_t access_user(const char *option, const char *value)
 	return n;
 }
 
+/* Syscalls at start: close connect lseek newfstatat openat read socket */
 static int64_t access_group(const char *option, const char *value)
 {
 	int64_t n = access_number(value);

@@ -30,7 +30,7 @@ static unsigned int activation_count(void)
 	return n <= INT_MAX - ACTIVATION_FIRST ? n : 0;
 }
 
-/* Syscalls at start: fcntl(F_GETFD) fcntl(F_SETFD) getpid */
+/* Syscalls at start: fcntl(F_SETFD) */
 int activation_take(struct options *opts)
 {
 	unsigned int nr = activation_count(), used = 0, i;

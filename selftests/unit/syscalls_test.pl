@@ -200,6 +200,7 @@ access: access
 bind: bind
 capng_apply capng_get_caps_process: capget capset prctl
 chdir: chdir
+chmod: chmod
 clock_gettime: clock_gettime
 close closedir: close
 connect: connect
@@ -220,11 +221,13 @@ ftruncate: ftruncate
 getcwd: getcwd
 geteuid: geteuid
 getrlimit setrlimit: prlimit64
+getgrnam getpwnam: socket connect openat newfstatat read lseek close
 getsockname: getsockname
 getsockopt: getsockopt
 ioctl: ioctl
 __isoc99_fscanf: newfstatat read
 kill: kill
+lchown: lchown
 listen: listen
 memfd_create: memfd_create
 mkdir: mkdir
@@ -286,9 +289,9 @@ pci_alloc pci_cleanup pci_set_param:
 seccomp_attr_set seccomp_release seccomp_rule_add seccomp_rule_add_array:
 seccomp_syscall_resolve_name:
 
-__cmsg_nxthdr __ctype_b_loc __errno_location __isoc99_sscanf atoi:
+__cmsg_nxthdr __ctype_b_loc __errno_location __isoc99_sscanf atoi getenv:
 getopt_long memchr memcmp memcpy memmove memset open_memstream optarg optind:
 snprintf:
 stdout strchr strcmp strcpy strerrordesc_np strerrorname_np strlen strncmp:
-strcspn strrchr strspn strstr strtol strtoull tdelete tfind tolower tsearch:
-twalk_r vsnprintf:
+strcspn strrchr strspn strstr strtol strtoul strtoull tdelete tfind tolower:
+tsearch twalk_r vsnprintf:
