@@ -39,6 +39,8 @@ enum bridge_exit {
 #define BRIDGE_RELEASE_TIMEOUT	30
 /* How long a client may take to begin, or to read a reply, in seconds. */
 #define BRIDGE_CLIENT_TIMEOUT	10
+/* More messages in a second than a client sends that maps what it can. */
+#define BRIDGE_MESSAGE_RATE	50000
 
 /* Doorbells that an operator can name, for a device. */
 #define MAX_DOORBELLS		16
@@ -121,6 +123,9 @@ struct device_options {
  * @on_disconnect: what becomes of the device
  * @release_timeout: how long a client may keep a device that the kernel asks
  *                   for back, in seconds
+ * @max_dma_maps: DMA maps that a session can have at one time, at most
+ * @max_dma: bytes that the device can reach in a session, at most
+ * @message_rate: messages in a second that the log tells of
  * @unsafe_noiommu: export a device that no IOMMU confines
  * @shadow_max: how much memory that clients don't share is shadowed for a
  *              session, in bytes; 0: none, without --shadow-dma
@@ -138,6 +143,9 @@ struct options {
 	bool mmap_asked;
 	enum on_disconnect on_disconnect;
 	unsigned int release_timeout;
+	uint32_t max_dma_maps;
+	uint64_t max_dma;
+	uint32_t message_rate;
 	bool unsafe_noiommu;
 	uint64_t shadow_max;
 	bool no_sandbox;
@@ -263,6 +271,9 @@ struct space;
  * @done: the thread has nothing left to do
  * @unsure: the kernel didn't unmap what it should have: what the device can
  *          reach, only closing it makes sure of
+ * @burst: messages since @burst_since
+ * @burst_since: CLOCK_MONOTONIC milliseconds
+ * @told_of_rate: the log has told of too many messages
  * @dma: what is mapped
  * @irqs: by interrupt index
  * @watch: ERR and REQ
@@ -288,6 +299,9 @@ struct session {
 	atomic_bool ending;
 	atomic_bool done;
 	atomic_bool unsure;
+	uint32_t burst;
+	int64_t burst_since;
+	bool told_of_rate;
 	struct dma_space dma;
 	struct irq_vectors irqs[VFIO_MAX_IRQS];
 	struct watch watch;

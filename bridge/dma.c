@@ -67,6 +67,19 @@ static bool dma_range_valid(const struct session *s, uint64_t iova,
 	       !add_overflows(iova, size - 1, &last);
 }
 
+static int dma_check_bytes(const struct session *s, uint64_t size)
+{
+	uint64_t max = s->bridge->opts->max_dma;
+
+	if (s->dma.bytes <= max && size <= max - s->dma.bytes)
+		return 0;
+	log_err("%s: client pid %d would have %llu bytes mapped for DMA and %llu more: --max-dma=%llu does not allow it",
+		s->bridge->device.name, s->peer.pid,
+		(unsigned long long)s->dma.bytes, (unsigned long long)size,
+		(unsigned long long)max);
+	return -ENOMEM;
+}
+
 static int dma_check(const struct session *s,
 		     const struct vfio_user_dma_map *map)
 {
@@ -82,7 +95,7 @@ static int dma_check(const struct session *s,
 		return -EEXIST;
 	if (s->dma.count >= s->iommu.max_maps)
 		return -ENOSPC;
-	return 0;
+	return dma_check_bytes(s, map->size);
 }
 
 /* Syscalls: prlimit64 */

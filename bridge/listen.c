@@ -118,7 +118,7 @@ static const char *listen_hint(int err)
 	case -ENOENT:
 		return " (its directory does not exist)";
 	case -EPERM:
-		return " (only root gives a socket to another user, or to a group that it is not in)";
+		return " (only root gives a socket to others)";
 	default:
 		return "";
 	}

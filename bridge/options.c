@@ -34,6 +34,9 @@ enum {
 	OPT_MMAP,
 	OPT_ON_DISCONNECT,
 	OPT_RELEASE_TIMEOUT,
+	OPT_MAX_DMA_MAPS,
+	OPT_MAX_DMA,
+	OPT_MESSAGE_RATE,
 	OPT_SOCKET_MODE,
 	OPT_SOCKET_USER,
 	OPT_SOCKET_GROUP,
@@ -56,6 +59,9 @@ static const struct option options_long[] = {
 	{ "mmap",		required_argument, NULL, OPT_MMAP },
 	{ "on-disconnect",	required_argument, NULL, OPT_ON_DISCONNECT },
 	{ "release-timeout",	required_argument, NULL, OPT_RELEASE_TIMEOUT },
+	{ "max-dma-maps",	required_argument, NULL, OPT_MAX_DMA_MAPS },
+	{ "max-dma",		required_argument, NULL, OPT_MAX_DMA },
+	{ "message-rate",	required_argument, NULL, OPT_MESSAGE_RATE },
 	{ "socket-mode",	required_argument, NULL, OPT_SOCKET_MODE },
 	{ "socket-user",	required_argument, NULL, OPT_SOCKET_USER },
 	{ "socket-group",	required_argument, NULL, OPT_SOCKET_GROUP },
@@ -102,6 +108,10 @@ static const char options_help[] =
 "  --release-timeout=SECONDS\n"
 "                          how long a client may keep a device that is unplugged or\n"
 "                          unbound, if it has been told so (30)\n"
+"  --max-dma-maps=N        DMA maps of a session at one time (what the IOMMU takes)\n"
+"  --max-dma=BYTES         memory that the device can reach in a session (twice the\n"
+"                          machine's)\n"
+"  --message-rate=N        messages in a second that the log tells of (50000)\n"
 "  --unsafe-noiommu        export a device that no IOMMU confines\n"
 "  --shadow-dma[=MAX]      let the device reach memory that clients don't share: up\n"
 "                          to MAX bytes (256M) are copied by message; turns --mmap\n"
@@ -271,6 +281,39 @@ static int options_shadow(struct options *opts, const char *value)
 	return -1;
 }
 
+static int options_max_dma(struct options *opts, const char *value)
+{
+	opts->max_dma = options_size(value);
+	if (opts->max_dma)
+		return 0;
+	log_err("--max-dma=%s: give a number of bytes, for instance 64G",
+		value);
+	return -1;
+}
+
+static int options_count(const char *name, const char *value, uint32_t *count)
+{
+	uint64_t n = options_size(value);
+
+	if (n && n <= UINT32_MAX) {
+		*count = n;
+		return 0;
+	}
+	log_err("--%s=%s: give a number, at least 1", name, value);
+	return -1;
+}
+
+/*
+ * A guest has no more memory than the machine; the rest is for registers of
+ * other devices.
+ *
+ * Syscalls at start: sysinfo
+ */
+static uint64_t options_usual_max_dma(void)
+{
+	return 2 * (uint64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+}
+
 /* The device that --socket-path and its like are of: the last one named. */
 static struct device_options *options_own(struct options *opts)
 {
@@ -337,6 +380,15 @@ static bool options_set(struct options *opts, int opt, const char *value)
 	case OPT_RELEASE_TIMEOUT:
 		n = options_seconds("release-timeout", value);
 		opts->release_timeout = n;
+		break;
+	case OPT_MAX_DMA_MAPS:
+		n = options_count("max-dma-maps", value, &opts->max_dma_maps);
+		break;
+	case OPT_MAX_DMA:
+		n = options_max_dma(opts, value);
+		break;
+	case OPT_MESSAGE_RATE:
+		n = options_count("message-rate", value, &opts->message_rate);
 		break;
 	case OPT_SOCKET_MODE:
 		n = access_set_mode(&opts->access, value);
@@ -458,6 +510,9 @@ int options_parse(struct options *opts, int argc, char **argv)
 
 	*opts = (struct options){
 		.devices[0].fd = -1,
+		.max_dma_maps = UINT32_MAX,
+		.max_dma = options_usual_max_dma(),
+		.message_rate = BRIDGE_MESSAGE_RATE,
 		.access = { .user = -1, .group = -1 },
 		.iommu = VFIO_IOMMU_AUTO,
 		.mmap = true,

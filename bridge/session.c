@@ -26,6 +26,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bridge.h"
@@ -187,10 +188,36 @@ static int session_check(struct session *s, const struct msg *m,
 	return 0;
 }
 
+/*
+ * A client that sends as much as this is either told not to map registers, or
+ * doesn't behave: somebody may want to look. It isn't slowed down.
+ *
+ * Syscalls: clock_gettime
+ */
+static void session_watch_rate(struct session *s)
+{
+	uint32_t rate = s->bridge->opts->message_rate;
+	struct timespec ts;
+	int64_t now;
+
+	if (++s->burst < rate || s->told_of_rate)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+	if (s->burst_since && now - s->burst_since < 1000) {
+		s->told_of_rate = true;
+		log_info("%s: client pid %d sends more than %u messages a second (said once)",
+			 s->bridge->device.name, s->peer.pid, rate);
+	}
+	s->burst = 0;
+	s->burst_since = now;
+}
+
 static void session_count(struct session *s, unsigned int number)
 {
 	struct stats *stats = &s->bridge->stats;
 
+	session_watch_rate(s);
 	if (number >= ARRAY_SIZE(commands) || !commands[number].handle)
 		number = 0;
 	atomic_fetch_add_explicit(&stats->messages, 1, memory_order_relaxed);

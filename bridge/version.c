@@ -138,6 +138,8 @@ static int version_greet(struct session *s, struct msg *m)
 	ret = device_open(s);
 	if (ret)
 		return ret;
+	s->iommu.max_maps = min(s->iommu.max_maps,
+				s->bridge->opts->max_dma_maps);
 	ret = shadow_start(s);
 	if (ret)
 		return ret;
