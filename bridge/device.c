@@ -185,37 +185,62 @@ void device_release(struct session *s)
 	space_leave(b);
 }
 
+/* With the lock. */
+static void device_drop(struct bridge *b)
+{
+	close_fd(&b->retained_req);
+	if (!b->retained)
+		return;
+	vfio_device_close(b->retained);
+	free(b->retained);
+	b->retained = NULL;
+	space_leave(b);
+}
+
+/*
+ * With the lock until all of it is over: a client that comes meanwhile waits, and
+ * then finds a device that is closed, and its place in the group free.
+ */
 void device_drop_retained(struct bridge *b)
 {
-	struct vfio_device *dev;
+	pthread_mutex_lock(&b->lock);
+	device_drop(b);
+	pthread_mutex_unlock(&b->lock);
+}
+
+static void *device_give_back(void *arg)
+{
+	struct bridge *b = arg;
 
 	pthread_mutex_lock(&b->lock);
-	dev = b->retained;
-	b->retained = NULL;
-	close_fd(&b->retained_req);
+	/* The next client may have it by now; the kernel asks again. */
+	if (b->retained)
+		log_info("%s: the kernel asks for the device back: not retained any more",
+			 b->device.name);
+	device_drop(b);
 	pthread_mutex_unlock(&b->lock);
-	if (!dev)
-		return;
-	vfio_device_close(dev);
-	free(dev);
-	space_leave(b);
+	return NULL;
 }
 
 /* Syscalls: read */
 void device_check_retained(struct bridge *b)
 {
+	pthread_t thread;
 	eventfd_t value;
 	bool asked;
 
-	/* Another thread may have dropped it since, and the fd with it. */
-	pthread_mutex_lock(&b->lock);
+	/* Another thread takes or drops it, and the fd with it. */
+	if (pthread_mutex_trylock(&b->lock))
+		return;
 	asked = b->retained_req >= 0 && !eventfd_read(b->retained_req, &value);
 	pthread_mutex_unlock(&b->lock);
 	if (!asked)
 		return;
-	log_info("%s: the kernel asks for the device back: not retained any more",
-		 b->device.name);
-	device_drop_retained(b);
+	/* It takes as long as a reset, and this thread has others to see to. */
+	if (pthread_create(&thread, NULL, device_give_back, b))
+		device_give_back(b);
+	else
+		pthread_detach(thread);
 }
 
 /*

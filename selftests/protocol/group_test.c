@@ -433,6 +433,35 @@ TEST_F(group, retained_device_keeps_its_place)
 	EXPECT_EQ(1, nr_maps(self->a));
 }
 
+/* Who takes a retained device while that is closed has its place in the group. */
+TEST_F(group, place_of_a_device_that_is_just_given_back)
+{
+	static const char *const retain[] = { "--on-disconnect=retain", NULL };
+	const struct fake_rule slow = {
+		.call = FAKE_CLOSE,
+		.nth = 1,
+		.delay_ms = 1000,
+		.stubborn = true,
+	};
+	struct wire_reply r;
+
+	ASSERT_EQ(0, pair_start(&self->pair, &self->config, retain));
+	ASSERT_EQ(0, peer_connect(self->a));
+	close_fd(&self->a->sock);
+	ASSERT_EQ(0, pair_wait_left(self->a, PAIR_DEVICE_A));
+	/* Its session has begun before the kernel asks. */
+	self->a->sock = wire_connect(self->a->daemon.socket);
+	ASSERT_LE(0, self->a->sock);
+	json_decref(peer_status(self->a));
+	fake_rule_set(&self->a->root, 0, &slow);
+	ASSERT_EQ(1, fake_irq_raise(self->a->root.control, PEER_REQ, 0));
+	ASSERT_TRUE(peer_wait_log(self->a, "not retained any more"));
+	ASSERT_EQ(0, wire_version(self->a->sock, NULL, &r));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	peer_pause(1500);
+	EXPECT_EQ(EBUSY, pair_as(self->b, OTHER_UID));
+}
+
 TEST_F(group, shadow_dma_is_for_one_at_a_time)
 {
 	static const char *const shadow[] = { "--shadow-dma", NULL };

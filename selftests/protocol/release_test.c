@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "peer.h"
@@ -16,6 +17,14 @@
 
 #define EVENTFD_TRIGGER	(VFIO_USER_IRQ_SET_DATA_EVENTFD | \
 			 VFIO_USER_IRQ_SET_ACTION_TRIGGER)
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+}
 
 FIXTURE(release)
 {
@@ -54,7 +63,7 @@ FIXTURE_TEARDOWN(release)
 	EXPECT_EQ(0, peer_close(&self->peer));
 }
 
-static int begin(struct peer *peer, enum peer_way way, const char *arg)
+static int start(struct peer *peer, enum peer_way way, const char *arg)
 {
 	struct fake_config config;
 	int ret;
@@ -96,7 +105,7 @@ static bool leave(struct peer *peer)
 
 TEST_F(release, client_without_eventfd_goes_at_once)
 {
-	ASSERT_EQ(0, begin(&self->peer, variant->way, NULL));
+	ASSERT_EQ(0, start(&self->peer, variant->way, NULL));
 	ASSERT_EQ(1, raise_req(&self->peer));
 	EXPECT_TRUE(wire_closed(self->peer.sock));
 	EXPECT_EQ(0, peer_wait_idle(&self->peer));
@@ -106,7 +115,7 @@ TEST_F(release, client_without_eventfd_goes_at_once)
 
 TEST_F(release, client_that_does_not_let_go_is_ended)
 {
-	ASSERT_EQ(0, begin(&self->peer, variant->way, "--release-timeout=1"));
+	ASSERT_EQ(0, start(&self->peer, variant->way, "--release-timeout=1"));
 	ASSERT_EQ(0, listen_to_req(&self->peer, self->fd));
 	ASSERT_EQ(1, raise_req(&self->peer));
 	EXPECT_EQ(1, peer_wait_fired(self->fd));
@@ -122,7 +131,7 @@ TEST_F(release, asking_again_gives_no_more_time)
 {
 	unsigned int i;
 
-	ASSERT_EQ(0, begin(&self->peer, variant->way, "--release-timeout=2"));
+	ASSERT_EQ(0, start(&self->peer, variant->way, "--release-timeout=2"));
 	ASSERT_EQ(0, listen_to_req(&self->peer, self->fd));
 	for (i = 0; i < 15 && raise_req(&self->peer) == 1; i++)
 		peer_pause(200);
@@ -133,7 +142,7 @@ TEST_F(release, asking_again_gives_no_more_time)
 
 TEST_F(release, client_that_lets_go_is_not_disturbed)
 {
-	ASSERT_EQ(0, begin(&self->peer, variant->way, NULL));
+	ASSERT_EQ(0, start(&self->peer, variant->way, NULL));
 	ASSERT_EQ(0, listen_to_req(&self->peer, self->fd));
 	ASSERT_EQ(1, raise_req(&self->peer));
 	EXPECT_EQ(1, peer_wait_fired(self->fd));
@@ -149,7 +158,7 @@ TEST_F(release, retained_device_is_given_back_at_once)
 {
 	struct peer *peer = &self->peer;
 
-	ASSERT_EQ(0, begin(peer, variant->way, "--on-disconnect=retain"));
+	ASSERT_EQ(0, start(peer, variant->way, "--on-disconnect=retain"));
 	ASSERT_TRUE(leave(peer));
 	EXPECT_LT(peer->idle_fds, peer_nr_fds(peer) + peer->fds);
 	ASSERT_EQ(1, raise_req(peer));
@@ -160,12 +169,40 @@ TEST_F(release, retained_device_is_given_back_at_once)
 	EXPECT_EQ(0, peer_connect(peer));
 }
 
+/* The kernel takes its time to close it; only who wants that device waits. */
+TEST_F(release, retained_device_that_is_slow_to_close)
+{
+	const struct fake_rule slow = {
+		.call = FAKE_CLOSE,
+		.nth = 1,
+		.delay_ms = 3000,
+		.stubborn = true,
+	};
+	struct peer *peer = &self->peer;
+	int64_t begin;
+	json_t *status;
+
+	ASSERT_EQ(0, start(peer, variant->way,
+			   "--on-disconnect=retain"));
+	ASSERT_TRUE(leave(peer));
+	fake_rule_set(&peer->root, 0, &slow);
+	begin = now_ms();
+	ASSERT_EQ(1, raise_req(peer));
+	ASSERT_TRUE(peer_wait_log(peer, "not retained any more"));
+	status = peer_status(peer);
+	EXPECT_NE(NULL, status);
+	json_decref(status);
+	EXPECT_GT(2000, now_ms() - begin);
+	EXPECT_EQ(0, peer_connect(peer));
+	EXPECT_LE(2900, now_ms() - begin);
+}
+
 TEST_F(release, retained_device_that_is_used_again)
 {
 	struct peer *peer = &self->peer;
 	unsigned int i;
 
-	ASSERT_EQ(0, begin(peer, variant->way, "--on-disconnect=retain"));
+	ASSERT_EQ(0, start(peer, variant->way, "--on-disconnect=retain"));
 	ASSERT_TRUE(leave(peer));
 	ASSERT_EQ(0, peer_connect(peer));
 	ASSERT_EQ(0, listen_to_req(peer, self->fd));
