@@ -12,6 +12,10 @@
  *   session maps must be one that is mapped already. A user's other VMM is told
  *   apart by that. As long as it has it mapped, it maps what it likes.
  *
+ * Only the first of the two keeps anybody out who means harm: a device reaches
+ * what the others have mapped before its own client has mapped anything. The
+ * second is for mistakes.
+ *
  * Maps are shared, too. A VMM announces the same memory for each of its devices,
  * and the kernel takes it once: maps that are alike are counted, by a bit for
  * each device that wants it, and the kernel's goes with the last of them. A map
