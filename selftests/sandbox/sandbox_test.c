@@ -557,6 +557,9 @@ static bool confine(const struct sandbox *sb, uid_t uid)
 {
 	if (uid && (setresgid(uid, uid, uid) || setresuid(uid, uid, uid)))
 		return false;
+	/* As a program that was run by that user is. */
+	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0))
+		return false;
 	return !sandbox_prepare(sb) && !sandbox_resume() && !sandbox_enter(sb);
 }
 
