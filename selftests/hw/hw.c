@@ -241,7 +241,8 @@ static void run_daemon(const struct hw_daemon *d,
 {
 	const struct rlimit memlock = { HW_MEMLOCK, HW_MEMLOCK };
 	char socket[80], second[80], monitor[80], iommu[32], disconnect[40];
-	char *argv[14] = { "vfio-bridge", "--device", (char *)opts->bdf,
+	char release[40];
+	char *argv[15] = { "vfio-bridge", "--device", (char *)opts->bdf,
 			  socket, monitor, iommu };
 	int n = 6;
 
@@ -265,6 +266,11 @@ static void run_daemon(const struct hw_daemon *d,
 		argv[n++] = "--shadow-dma";
 	if (opts->verbose)
 		argv[n++] = "--verbose";
+	if (opts->release_timeout) {
+		snprintf(release, sizeof(release), "--release-timeout=%u",
+			 opts->release_timeout);
+		argv[n++] = release;
+	}
 	if (setrlimit(RLIMIT_MEMLOCK, &memlock) || become(HW_DAEMON_UID))
 		_exit(126);
 	/* Only now: changing the user would clear it. */
@@ -655,6 +661,8 @@ int64_t hw_monitor(const struct hw_daemon *d, const char *key)
 		value = json_object_get(value, part);
 	if (json_is_integer(value))
 		number = json_integer_value(value);
+	else if (json_is_boolean(value))
+		number = json_is_true(value);
 	json_decref(document);
 	return number;
 }

@@ -27,6 +27,7 @@
  * @no_mmap: --mmap=off
  * @shadow: --shadow-dma
  * @verbose: --verbose
+ * @release_timeout: --release-timeout, in seconds, 0 for the default
  */
 struct hw_daemon_opts {
 	const char *bdf;
@@ -36,6 +37,7 @@ struct hw_daemon_opts {
 	bool no_mmap;
 	bool shadow;
 	bool verbose;
+	unsigned int release_timeout;
 };
 
 /**
@@ -140,7 +142,7 @@ int hw_daemon_log_has(struct hw_daemon *d, const char *text);
  * @d: a started daemon
  * @key: of the document, for instance "messages"; "a.b" is b in a
  *
- * Return: the number, or a negative errno.
+ * Return: the number, 0 or 1 for false or true, or a negative errno.
  */
 int64_t hw_monitor(const struct hw_daemon *d, const char *key);
 
