@@ -39,6 +39,9 @@ struct vfio_window {
 /* Mappings that the process has for other purposes: code, stacks, heap. */
 #define WINDOW_RESERVE		4096
 
+/* Of all containers: they are mappings of one process. */
+static atomic_uint windows_of_all;
+
 static int vfio_window_compare(const void *a, const void *b)
 {
 	const struct vfio_window *x = a, *y = b;
@@ -64,15 +67,24 @@ static uint64_t vfio_window_length(int fd, uint64_t size)
 	return end - end % st.st_blksize;
 }
 
+/* With the lock. */
+static void vfio_window_uncount_locked(struct vfio_container *c)
+{
+	c->nr_windows--;
+	atomic_fetch_sub(&windows_of_all, 1);
+}
+
 /* Is there room for one more? Then it is counted. */
 static bool vfio_window_count(struct vfio_container *c)
 {
 	bool room;
 
 	pthread_mutex_lock(&c->lock);
-	room = c->nr_windows < c->max_windows;
-	if (room)
-		c->nr_windows++;
+	c->nr_windows++;
+	room = atomic_fetch_add(&windows_of_all, 1) < vfio_window_limit() &&
+	       c->nr_windows <= c->max_windows;
+	if (!room)
+		vfio_window_uncount_locked(c);
 	pthread_mutex_unlock(&c->lock);
 	return room;
 }
@@ -80,7 +92,7 @@ static bool vfio_window_count(struct vfio_container *c)
 static void vfio_window_uncount(struct vfio_container *c)
 {
 	pthread_mutex_lock(&c->lock);
-	c->nr_windows--;
+	vfio_window_uncount_locked(c);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -149,7 +161,7 @@ void vfio_window_close(struct vfio_container *c, uint64_t iova)
 	if (found) {
 		w = *found;
 		tdelete(&key, &c->windows, vfio_window_compare);
-		c->nr_windows--;
+		vfio_window_uncount_locked(c);
 	}
 	pthread_mutex_unlock(&c->lock);
 	if (w)

@@ -685,4 +685,41 @@ TEST(maps_are_counted_together)
 	close(memory);
 }
 
+FIXTURE(groups)
+{
+	struct pair pair;
+	int memory;
+};
+
+FIXTURE_SETUP(groups)
+{
+	pair_init(&self->pair);
+	self->memory = peer_memory(SIZE);
+	ASSERT_LE(0, self->memory);
+}
+
+FIXTURE_TEARDOWN(groups)
+{
+	EXPECT_EQ(0, pair_close(&self->pair));
+	close(self->memory);
+}
+
+/* What is mapped by its address are mappings of one process. */
+TEST_F_TIMEOUT(groups, mappings_are_counted_for_all, 240)
+{
+	struct peer *a = &self->pair.a, *b = &self->pair.b;
+	struct fake_config config;
+	uint64_t i;
+
+	pair_config(&config, PEER_MAP);
+	config.more[0].group = 8;
+	ASSERT_EQ(0, start(&self->pair, &config, no_args));
+	for (i = 0; i < a->max_maps; i++)
+		ASSERT_EQ(0, map(a, IOVA + i * SIZE, self->memory));
+	EXPECT_EQ(ENOSPC, map(b, IOVA, self->memory));
+	EXPECT_EQ(0, unmap(a, IOVA));
+	EXPECT_EQ(0, map(b, IOVA, self->memory));
+	EXPECT_EQ(ENOSPC, map(a, IOVA, self->memory));
+}
+
 TEST_HARNESS_MAIN
