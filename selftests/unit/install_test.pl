@@ -78,6 +78,8 @@ my @documents = map { s/.*\///r } glob("$top/Documentation/*.rst");
 my @due = sort(
 	"755 $prefix/bin/vfio-bridge",
 	"755 $prefix/bin/vfio-user",
+	"755 $prefix/bin/vfio-user-run",
+	"644 $prefix/lib/vfio-user-run/libvfio-user-run.so",
 	"644 $prefix/share/vfio-user/50-vfio-bridge.json",
 	map { "644 $prefix/share/doc/vfio-bridge/$_" }
 		'README.md', 'COPYING', @documents,
