@@ -306,6 +306,8 @@ static int options_count(const char *name, const char *value, uint32_t *count)
 /*
  * A guest has no more memory than the machine; the rest is for registers of
  * other devices.
+ *
+ * Syscalls at start: sysinfo
  */
 static uint64_t options_usual_max_dma(void)
 {
