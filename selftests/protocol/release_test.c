@@ -226,7 +226,7 @@ TEST_F(release, option_takes_seconds)
 
 	peer_config(&config, variant->way);
 	ASSERT_EQ(0, peer_machine(&self->peer, &config));
-	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		const char *const args[] = { bad[i], NULL };
 
 		ASSERT_EQ(0, fake_daemon_spawn(&self->peer.daemon,
