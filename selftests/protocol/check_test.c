@@ -74,14 +74,17 @@ static void become(const char *root, uid_t uid, const char *const args[],
 {
 	const char *argv[80] = { peer_program("vfio-bridge-fake"), "--check" };
 	unsigned int n = 2;
+	int program;
 
 	while (*args)
 		argv[n++] = *args++;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* It may be in a place that only we can get to. */
+	program = open(argv[0], O_RDONLY | O_CLOEXEC);
 	if (setenv(FAKE_ROOT_ENV, root, 1) || dup2(out, 1) < 0 ||
 	    dup2(out, 2) < 0 || (uid && setuid(uid)))
 		_exit(127);
-	execv(argv[0], (char *const *)argv);
+	fexecve(program, (char *const *)argv, environ);
 	_exit(127);
 }
 

@@ -56,8 +56,13 @@ static void built(const char *name, char *path)
 	snprintf(path, PATH_MAX, "%s/../../%s", dirname(exe), name);
 }
 
-/* Return: exit status; what the launcher and the program say is in @output. */
-static int launch(char *output, size_t size, uid_t uid, char **argv)
+/*
+ * Return: exit status; what the launcher and the program say is in @output. For
+ * another user the launcher is the one in @dir: where it was built may be a
+ * place that only we can get to.
+ */
+static int launch(char *output, size_t size, const char *dir, uid_t uid,
+		  char **argv)
 {
 	char launcher[PATH_MAX];
 	int pipefd[2], status;
@@ -65,7 +70,10 @@ static int launch(char *output, size_t size, uid_t uid, char **argv)
 	ssize_t n;
 	pid_t pid;
 
-	built("vfio-user-run", launcher);
+	if (uid)
+		snprintf(launcher, sizeof(launcher), "%s/vfio-user-run", dir);
+	else
+		built("vfio-user-run", launcher);
 	argv[0] = launcher;
 	if (pipe(pipefd))
 		return -1;
@@ -93,7 +101,7 @@ static int launch(char *output, size_t size, uid_t uid, char **argv)
 }
 
 #define LAUNCH_AS(uid, ...)						\
-	launch(self->output, sizeof(self->output), uid,			\
+	launch(self->output, sizeof(self->output), self->dir, uid,	\
 	       (char *[]){ NULL, __VA_ARGS__, NULL })
 #define LAUNCH(...)	LAUNCH_AS(0, __VA_ARGS__)
 #define SAYS(text)	(!!strstr(self->output, text))
@@ -132,6 +140,24 @@ static int write_script(const char *path, const char *text)
 	fputs(text, f);
 	fclose(f);
 	return chmod(path, 0755);
+}
+
+/* The launcher and its library, for LAUNCH_AS(). */
+static int copy_launcher(const char *dir)
+{
+	static const char *const names[] = {
+		"vfio-user-run", "libvfio-user-run.so",
+	};
+	char from[PATH_MAX], to[64];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		built(names[i], from);
+		path_in(dir, names[i], to);
+		if (copy(from, to, 0755))
+			return -1;
+	}
+	return 0;
 }
 
 TEST_F(launcher, refuses_wrong_options)
@@ -191,6 +217,7 @@ TEST_F(launcher, refuses_programs_with_privileges)
 
 	if (getuid())
 		SKIP(return, "only root can make such programs");
+	ASSERT_EQ(0, copy_launcher(self->dir));
 	path_in(self->dir, "program", path);
 	ASSERT_EQ(0, copy("/bin/true", path, 04755));
 	EXPECT_EQ(EXIT_CANT_RUN, LAUNCH_AS(NOBODY, path));
