@@ -19,6 +19,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -127,15 +128,28 @@ static int sticky_send(int sock, uint16_t command, const void *payload,
 	return ret;
 }
 
+/*
+ * Stop the daemon, and wait until all of its threads have: what is sent after
+ * this it doesn't receive, and so doesn't close, before it goes on.
+ */
+static int daemon_freeze(const struct peer *peer)
+{
+	int status;
+
+	if (kill(peer->daemon.pid, SIGSTOP) ||
+	    waitpid(peer->daemon.pid, &status, WUNTRACED) != peer->daemon.pid)
+		return -errno;
+	return WIFSTOPPED(status) ? 0 : -ECHILD;
+}
+
 /* With commands that take no fd, which the daemon therefore closes. */
 static int session_gets_stuck(struct peer *peer, struct sticky *s,
 			      unsigned int count)
 {
 	const struct vfio_user_device_info info = { .argsz = sizeof(info) };
 	unsigned int i;
-	int ret = 0;
+	int ret = daemon_freeze(peer);
 
-	kill(peer->daemon.pid, SIGSTOP);
 	for (i = 0; i < count && !ret; i++)
 		ret = sticky_send(peer->sock, VFIO_USER_DEVICE_GET_INFO, &info,
 				  sizeof(info), &s[i]);
@@ -150,9 +164,8 @@ static int refused_get_stuck(struct peer *peer, struct sticky *s, int *socks,
 {
 	const struct vfio_user_version version = { 0, 1 };
 	unsigned int i;
-	int ret = 0;
+	int ret = daemon_freeze(peer);
 
-	kill(peer->daemon.pid, SIGSTOP);
 	for (i = 0; i < count && !ret; i++) {
 		socks[i] = wire_connect(peer->daemon.socket);
 		ret = sticky_send(socks[i], VFIO_USER_VERSION, &version,
