@@ -136,7 +136,8 @@ static void pci_say_nothing(char *fmt, ...)
  * libpci calls these when it doesn't know an id. Only pci_init() would set
  * them, and it ends the program where there is no PCI bus to scan. udev's
  * database has the same names as pci.ids, and libpci leaks where it isn't
- * installed.
+ * installed. It leaks the name of its cache, too, which has what it was told by
+ * DNS and is in somebody's home.
  */
 static struct pci_access *pci_names_alloc(void)
 {
@@ -146,6 +147,7 @@ static struct pci_access *pci_names_alloc(void)
 		access->warning = pci_say_nothing;
 		access->debug = pci_say_nothing;
 		pci_set_param(access, "hwdb.disable", "1");
+		pci_set_param(access, "net.cache_name", "");
 	}
 	return access;
 }
