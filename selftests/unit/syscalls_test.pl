@@ -75,6 +75,8 @@ sub functions
 
 		$found{$name} //= {};
 		my ($symbol) = /^[0-9a-f]+ +\S+ +([^ +-]+)/ or next;
+		# strtol() and its like as C99 and as C23 have them
+		$symbol =~ s/^__isoc(?:99|23)_//;
 		$found{$name}{$symbol} = 1 if $symbol !~ /^\./;
 	}
 	return %found;
@@ -229,7 +231,7 @@ getgrnam getpwnam: socket connect openat newfstatat read lseek close
 getsockname: getsockname
 getsockopt: getsockopt
 ioctl: ioctl
-__isoc99_fscanf: newfstatat read
+fscanf: newfstatat read
 kill: kill
 lchown: lchown
 listen: listen
@@ -287,9 +289,9 @@ pci_alloc pci_cleanup pci_set_param:
 seccomp_attr_set seccomp_release seccomp_rule_add seccomp_rule_add_array:
 seccomp_syscall_resolve_name:
 
-__cmsg_nxthdr __ctype_b_loc __errno_location __isoc99_sscanf atoi getenv:
+__cmsg_nxthdr __ctype_b_loc __errno_location atoi getenv:
 getopt_long memchr memcmp memcpy memmove memset open_memstream optarg optind:
 snprintf:
-stdout strchr strcmp strcpy strerrordesc_np strerrorname_np strlen strncmp:
+sscanf stdout strchr strcmp strcpy strerrordesc_np strerrorname_np strlen strncmp:
 strcspn strrchr strspn strstr strtol strtoul strtoull tdelete tfind tolower:
 tsearch twalk_r vsnprintf:
