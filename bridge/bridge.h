@@ -1040,6 +1040,23 @@ void uevent_stop(struct daemon *d);
 /** uevent_handle() - the fd is readable: log what has become of our devices */
 void uevent_handle(struct daemon *d);
 
+/* serve.c */
+
+/**
+ * serve_loop() - serve clients until a signal or the last device ends it
+ * @d: the daemon. Its sockets listen, or have sessions already; when this
+ *     returns it has no session and retains no device.
+ */
+void serve_loop(struct daemon *d);
+
+/**
+ * serve_end_sessions() - hang up on all clients, wait for their sessions' ends
+ * @d: the daemon
+ *
+ * Ends the process if that takes longer than BRIDGE_END_TIMEOUT.
+ */
+void serve_end_sessions(struct daemon *d);
+
 /* monitor.c */
 
 /**
