@@ -430,6 +430,47 @@ struct daemon {
  */
 int options_parse(struct options *opts, int argc, char **argv);
 
+/* usage.c */
+
+/* What --help and --print-capabilities print. */
+extern const char usage_help[];
+extern const char usage_capabilities[];
+
+/* value.c */
+
+/**
+ * value_choice() - one of a few words
+ * @name: of the option, without dashes, for the log
+ * @value: what was given
+ * @choices: the words, NULL at the end
+ *
+ * Return: the word's index; -1 if it is none of them, which is logged.
+ */
+int value_choice(const char *name, const char *value,
+		 const char *const *choices);
+
+/** value_fd() - a file descriptor's number; -1 if it isn't one, logged */
+int value_fd(const char *value);
+
+/** value_seconds() - a number of seconds; -1 if it isn't one, logged */
+int value_seconds(const char *name, const char *value);
+
+/** value_size() - bytes, with K, M or G behind them; 0 if it isn't that */
+uint64_t value_size(const char *value);
+
+/**
+ * value_count() - a number, at least 1
+ * @name: of the option, without dashes, for the log
+ * @value: what was given
+ * @count: filled in
+ *
+ * Return: 0; -1 if it isn't one, which is logged.
+ */
+int value_count(const char *name, const char *value, uint32_t *count);
+
+/** value_doorbell() - REGION:OFFSET:WIDTH[:DATA]; false if it isn't that */
+bool value_doorbell(const char *value, struct doorbell *d);
+
 /* access.c */
 
 /*

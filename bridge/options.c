@@ -10,10 +10,8 @@
  * the order is free, so what comes before the first --device is its as well,
  * unless there turns out to be a second.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +19,6 @@
 #include "bridge.h"
 #include "log.h"
 
-#define OPTIONS_MAX_SECONDS	86400
 /* Memory that is shadowed at most, unless the operator says how much. */
 #define OPTIONS_SHADOW_MAX	(UINT64_C(256) << 20)
 
@@ -78,138 +75,6 @@ static const struct option options_long[] = {
 	{ }
 };
 
-static const char options_help[] =
-"Usage: vfio-bridge {--device=DEVICE --socket-path=PATH|--fd=N}... [OPTION]...\n"
-"       vfio-bridge --check [--device=DEVICE]...\n"
-"Offer devices that are bound to vfio-pci on UNIX sockets, by vfio-user.\n"
-"\n"
-"Of each device; with several, after the --device that they belong to:\n"
-"  --device=DEVICE         PCI address (0000:01:00.0) or mediated device's UUID\n"
-"  --socket-path=PATH      listen on PATH; a dead socket there is replaced\n"
-"  --fd=N                  serve file descriptor N, listening or connected\n"
-"  --ioeventfd=REGION:OFFSET:WIDTH[:DATA]\n"
-"                          offer a doorbell as an eventfd: WIDTH (1, 2, 4, 8) bytes\n"
-"                          of DATA (0) are written when it fires; may be repeated\n"
-"\n"
-"Of all:\n"
-"  --socket-mode=MODE, --socket-user=USER, --socket-group=GROUP\n"
-"                          of the sockets that this makes: permissions (0660),\n"
-"                          owner and group\n"
-"  --allow-uid=USER, --allow-gid=GROUP\n"
-"                          serve clients of USER, members of GROUP, and nobody\n"
-"                          else; may be repeated\n"
-"  --monitor=PATH          answer 'vfio-user status PATH'\n"
-"  --iommu=auto|iommufd|type1\n"
-"                          way into the kernel (auto: iommufd where there is one)\n"
-"  --mmap=on|off           may clients map the device's regions? (on)\n"
-"  --on-disconnect=reset|retain|exit\n"
-"                          when a client goes: close and reset the device, keep\n"
-"                          it open for the same user, or end (reset)\n"
-"  --release-timeout=SECONDS\n"
-"                          how long a client may keep a device that is unplugged or\n"
-"                          unbound, if it has been told so (30)\n"
-"  --max-dma-maps=N        DMA maps of a session at one time (what the IOMMU takes)\n"
-"  --max-dma=BYTES         memory that the device can reach in a session (twice the\n"
-"                          machine's)\n"
-"  --message-rate=N        messages in a second that the log tells of (50000)\n"
-"  --unsafe-noiommu        export a device that no IOMMU confines\n"
-"  --shadow-dma[=MAX]      let the device reach memory that clients don't share: up\n"
-"                          to MAX bytes (256M) are copied by message; turns --mmap\n"
-"                          off, and is slow\n"
-"  --check                 open nothing, and print what stands in the way of each\n"
-"                          device (without any, of those that VFIO has)\n"
-"  --no-sandbox            keep all privileges and system calls, for debugging\n"
-"  --print-capabilities    print what this backend can do, as JSON\n"
-"  -v, --verbose           log every command\n"
-"  -h, --help              this text\n"
-"\n"
-"Exit codes: 0 ended by a signal or with its client, 1 failed, 2 bad options,\n"
-"3 the device can't be exported, 4 the socket can't be made.\n";
-
-static const char options_capabilities[] =
-"{\n"
-"  \"type\": \"vfio-user\",\n"
-"  \"features\": [\"mmap\", \"ioeventfd\", \"on-disconnect\", \"monitor\", \"shadow-dma\", \"devices\"]\n"
-"}\n";
-
-static int options_choice(const char *name, const char *value,
-			  const char *const *choices)
-{
-	int i;
-
-	for (i = 0; choices[i]; i++) {
-		if (!strcmp(value, choices[i]))
-			return i;
-	}
-	log_err("--%s=%s: choose one of those that --help lists", name, value);
-	return -1;
-}
-
-static int options_fd(const char *value)
-{
-	char *end;
-	long fd;
-
-	errno = 0;
-	fd = strtol(value, &end, 10);
-	if (errno || end == value || *end || fd < 0 || fd > INT_MAX) {
-		log_err("--fd=%s: give the number of an open socket", value);
-		return -1;
-	}
-	return fd;
-}
-
-static int options_seconds(const char *name, const char *value)
-{
-	char *end;
-	long n;
-
-	errno = 0;
-	n = strtol(value, &end, 10);
-	if (errno || end == value || *end || n < 0 ||
-	    n > OPTIONS_MAX_SECONDS) {
-		log_err("--%s=%s: give a number of seconds, up to a day (%d)",
-			name, value, OPTIONS_MAX_SECONDS);
-		return -1;
-	}
-	return n;
-}
-
-/* A number as C writes them, at *@at, which becomes what follows it. */
-static bool options_number(const char **at, uint64_t *value)
-{
-	char *end;
-
-	/* strtoull() takes blanks and signs, too. */
-	if (!isdigit((unsigned char)**at))
-		return false;
-	errno = 0;
-	*value = strtoull(*at, &end, 0);
-	*at = end;
-	return !errno;
-}
-
-/* REGION:OFFSET:WIDTH[:DATA] */
-static bool options_parse_doorbell(const char *value, struct doorbell *d)
-{
-	uint64_t part[4] = { 0 }, width;
-	unsigned int n = 0;
-
-	do {
-		if (n == ARRAY_SIZE(part) || !options_number(&value, &part[n]))
-			return false;
-		n++;
-	} while (*value++ == ':');
-	width = part[2];
-	if (n < 3 || value[-1] || part[0] >= VFIO_MAX_REGIONS ||
-	    !width || width > 8 || width & (width - 1) ||
-	    part[1] & (width - 1) ||
-	    (width < 8 && part[3] >> (8 * width)))
-		return false;
-	*d = (struct doorbell){ part[0], part[1], width, n == 4, part[3] };
-	return true;
-}
-
 /* The kernel takes one eventfd for a write. */
 static bool options_has_doorbell(const struct device_options *own,
 				 const struct doorbell *d)
@@ -233,7 +98,7 @@ static int options_doorbell(struct device_options *own, const char *value)
 			MAX_DOORBELLS);
 		return -1;
 	}
-	if (!options_parse_doorbell(value, &d)) {
+	if (!value_doorbell(value, &d)) {
 		log_err("--ioeventfd=%s: give REGION:OFFSET:WIDTH[:DATA], for instance 0:0x1000:4, WIDTH 1, 2, 4 or 8, OFFSET a multiple of it, DATA no wider",
 			value);
 		return -1;
@@ -247,33 +112,9 @@ static int options_doorbell(struct device_options *own, const char *value)
 	return 0;
 }
 
-/* A number of bytes, with K, M or G behind it; 0 if it isn't one. */
-static uint64_t options_size(const char *value)
-{
-	static const char units[] = "KMG";
-	unsigned long long n;
-	const char *unit;
-	char *end;
-
-	errno = 0;
-	n = strtoull(value, &end, 0);
-	if (errno || end == value || strchr(value, '-'))
-		return 0;
-	unit = *end ? strchr(units, *end) : NULL;
-	if (unit) {
-		unsigned int shift = 10 * (unit - units + 1);
-
-		if (n > UINT64_MAX >> shift)
-			return 0;
-		n <<= shift;
-		end++;
-	}
-	return *end ? 0 : n;
-}
-
 static int options_shadow(struct options *opts, const char *value)
 {
-	opts->shadow_max = value ? options_size(value) : OPTIONS_SHADOW_MAX;
+	opts->shadow_max = value ? value_size(value) : OPTIONS_SHADOW_MAX;
 	if (opts->shadow_max)
 		return 0;
 	log_err("--shadow-dma=%s: give a number of bytes, for instance 64M",
@@ -283,23 +124,11 @@ static int options_shadow(struct options *opts, const char *value)
 
 static int options_max_dma(struct options *opts, const char *value)
 {
-	opts->max_dma = options_size(value);
+	opts->max_dma = value_size(value);
 	if (opts->max_dma)
 		return 0;
 	log_err("--max-dma=%s: give a number of bytes, for instance 64G",
 		value);
-	return -1;
-}
-
-static int options_count(const char *name, const char *value, uint32_t *count)
-{
-	uint64_t n = options_size(value);
-
-	if (n && n <= UINT32_MAX) {
-		*count = n;
-		return 0;
-	}
-	log_err("--%s=%s: give a number, at least 1", name, value);
 	return -1;
 }
 
@@ -358,37 +187,37 @@ static bool options_set(struct options *opts, int opt, const char *value)
 		own->socket_path = value;
 		break;
 	case OPT_FD:
-		n = options_fd(value);
+		n = value_fd(value);
 		own->fd = n;
 		break;
 	case OPT_MONITOR:
 		opts->monitor_path = value;
 		break;
 	case OPT_IOMMU:
-		n = options_choice("iommu", value, iommus);
+		n = value_choice("iommu", value, iommus);
 		opts->iommu = n;
 		break;
 	case OPT_MMAP:
-		n = options_choice("mmap", value, on_off);
+		n = value_choice("mmap", value, on_off);
 		opts->mmap = n == 1;
 		opts->mmap_asked = opts->mmap;
 		break;
 	case OPT_ON_DISCONNECT:
-		n = options_choice("on-disconnect", value, ends);
+		n = value_choice("on-disconnect", value, ends);
 		opts->on_disconnect = n;
 		break;
 	case OPT_RELEASE_TIMEOUT:
-		n = options_seconds("release-timeout", value);
+		n = value_seconds("release-timeout", value);
 		opts->release_timeout = n;
 		break;
 	case OPT_MAX_DMA_MAPS:
-		n = options_count("max-dma-maps", value, &opts->max_dma_maps);
+		n = value_count("max-dma-maps", value, &opts->max_dma_maps);
 		break;
 	case OPT_MAX_DMA:
 		n = options_max_dma(opts, value);
 		break;
 	case OPT_MESSAGE_RATE:
-		n = options_count("message-rate", value, &opts->message_rate);
+		n = value_count("message-rate", value, &opts->message_rate);
 		break;
 	case OPT_SOCKET_MODE:
 		n = access_set_mode(&opts->access, value);
@@ -522,11 +351,11 @@ int options_parse(struct options *opts, int argc, char **argv)
 
 	while ((opt = getopt_long(argc, argv, "vh", options_long, NULL)) != -1) {
 		if (opt == 'h') {
-			fputs(options_help, stdout);
+			fputs(usage_help, stdout);
 			return BRIDGE_EXIT_OK;
 		}
 		if (opt == OPT_PRINT_CAPABILITIES) {
-			fputs(options_capabilities, stdout);
+			fputs(usage_capabilities, stdout);
 			return BRIDGE_EXIT_OK;
 		}
 		if (opt == '?' || !options_set(opts, opt, optarg))
