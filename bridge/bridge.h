@@ -698,6 +698,15 @@ void device_check_retained(struct bridge *b);
 /** device_drop_retained() - close a retained device, if there is one */
 void device_drop_retained(struct bridge *b);
 
+/**
+ * device_start_drop() - device_drop_retained() in a thread of its own
+ * @b: the bridge
+ * @thread: filled in, to be joined
+ *
+ * Return: 0, or a negative errno: no thread was to be had, and it is closed.
+ */
+int device_start_drop(struct bridge *b, pthread_t *thread);
+
 /* space.c */
 
 /**
@@ -1091,12 +1100,13 @@ void uevent_handle(struct daemon *d);
 void serve_loop(struct daemon *d);
 
 /**
- * serve_end_sessions() - hang up on all clients, wait for their sessions' ends
- * @d: the daemon
+ * serve_end() - hang up on all clients, close retained devices
+ * @d: the daemon; has no session and retains no device afterwards
  *
- * Ends the process if that takes longer than BRIDGE_END_TIMEOUT.
+ * Waits for the kernel, but not longer than BRIDGE_END_TIMEOUT: then it ends the
+ * process.
  */
-void serve_end_sessions(struct daemon *d);
+void serve_end(struct daemon *d);
 
 /* monitor.c */
 

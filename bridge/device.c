@@ -208,6 +208,21 @@ void device_drop_retained(struct bridge *b)
 	pthread_mutex_unlock(&b->lock);
 }
 
+static void *device_drop_thread(void *arg)
+{
+	device_drop_retained(arg);
+	return NULL;
+}
+
+int device_start_drop(struct bridge *b, pthread_t *thread)
+{
+	int ret = -pthread_create(thread, NULL, device_drop_thread, b);
+
+	if (ret)
+		device_drop_retained(b);
+	return ret;
+}
+
 static void *device_give_back(void *arg)
 {
 	struct bridge *b = arg;
@@ -236,10 +251,11 @@ void device_check_retained(struct bridge *b)
 	pthread_mutex_unlock(&b->lock);
 	if (!asked)
 		return;
-	/* It takes as long as a reset, and this thread has others to see to. */
-	if (pthread_create(&thread, NULL, device_give_back, b))
-		device_give_back(b);
-	else
+	/*
+	 * It takes as long as a reset, and this thread has others to see to.
+	 * If there is no other at this time, the kernel asks again.
+	 */
+	if (!pthread_create(&thread, NULL, device_give_back, b))
 		pthread_detach(thread);
 }
 

@@ -241,7 +241,7 @@ static void serve_interrupt_all(struct daemon *d)
 	}
 }
 
-/* The kernel holds on to a session: there is nothing to wait for. */
+/* The kernel holds on to a session, or to a device: nothing to wait for. */
 static void serve_give_up(const struct daemon *d)
 {
 	unsigned int i;
@@ -261,9 +261,8 @@ static void serve_give_up(const struct daemon *d)
  *
  * Syscalls: poll
  */
-void serve_end_sessions(struct daemon *d)
+static void serve_end_sessions(struct daemon *d, int64_t limit)
 {
-	int64_t limit = serve_now() + BRIDGE_END_TIMEOUT * 1000;
 	struct pollfd done = { .fd = d->done_fd, .events = POLLIN };
 	unsigned int i;
 
@@ -279,11 +278,39 @@ void serve_end_sessions(struct daemon *d)
 	}
 }
 
+/* Closing one takes as long as a reset: all at the same time. */
+static void serve_end_retained(struct daemon *d, int64_t limit)
+{
+	pthread_t threads[MAX_DEVICES];
+	bool started[MAX_DEVICES];
+	unsigned int i;
+	int64_t left;
+
+	for (i = 0; i < d->nr_bridges; i++)
+		started[i] = !device_start_drop(&d->bridges[i], &threads[i]);
+	for (i = 0; i < d->nr_bridges; i++) {
+		left = max(limit - serve_now(), INT64_C(0)) / 1000;
+		if (!started[i] || !join_interrupting(threads[i], left))
+			continue;
+		log_err("%s: it was retained and does not close: the kernel does not return from that",
+			d->bridges[i].device.name);
+		serve_give_up(d);
+	}
+}
+
+void serve_end(struct daemon *d)
+{
+	int64_t limit = serve_now() + BRIDGE_END_TIMEOUT * 1000;
+
+	serve_end_sessions(d, limit);
+	if (d->opts->on_disconnect == ON_DISCONNECT_RETAIN)
+		serve_end_retained(d, limit);
+}
+
 void serve_loop(struct daemon *d)
 {
 	struct pollfd fds[POLL_MAX];
 	bool stop = false;
-	unsigned int i;
 
 	while (!stop) {
 		if (serve_poll(d, fds) < 0 && errno != EINTR)
@@ -298,8 +325,5 @@ void serve_loop(struct daemon *d)
 		if (!stop)
 			serve_accept_all(d, fds);
 	}
-
-	serve_end_sessions(d);
-	for (i = 0; i < d->nr_bridges; i++)
-		device_drop_retained(&d->bridges[i]);
+	serve_end(d);
 }
