@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +151,14 @@ static bool main_is_double(const struct bridge *b)
 	return false;
 }
 
+/* Syscalls: poll */
+static bool main_is_to_end(const struct daemon *d)
+{
+	struct pollfd signal = { .fd = d->signal_fd, .events = POLLIN };
+
+	return poll(&signal, 1, 0) == 1;
+}
+
 static int main_find(struct daemon *d)
 {
 	unsigned int i;
@@ -162,7 +171,8 @@ static int main_find(struct daemon *d)
 		if (main_is_double(&d->bridges[i]))
 			return BRIDGE_EXIT_USAGE;
 	}
-	for (i = 0; i < d->nr_bridges; i++) {
+	/* A device can take a minute to be reset: not all, if it is to end. */
+	for (i = 0; i < d->nr_bridges && !main_is_to_end(d); i++) {
 		if (device_check(&d->bridges[i]))
 			return BRIDGE_EXIT_DEVICE;
 	}
@@ -258,7 +268,7 @@ static int main_serve(struct daemon *d)
 	for (i = 0; i < d->nr_bridges && !ret; i++)
 		ret = main_begin(&d->bridges[i]) ? BRIDGE_EXIT_SOCKET : 0;
 	if (ret)
-		serve_end_sessions(d);
+		serve_end(d);
 	else
 		serve_loop(d);
 	return ret;
