@@ -72,6 +72,8 @@ enum fake_kind {
 	FAKE_NR_KINDS,
 };
 
+#define FAKE_HOLD		UINT32_MAX
+
 /**
  * struct fake_rule - make one call fail, come late or fall short
  * @call: which call; FAKE_NONE for a rule that isn't used
@@ -79,7 +81,8 @@ enum fake_kind {
  * @request: for FAKE_IOCTL, its number
  * @nth: which occurrence since the rule was written, from 1; 0: all of them
  * @err: the errno to fail with; 0: the call happens
- * @delay_ms: wait this long first, in milliseconds
+ * @delay_ms: wait this long first, in milliseconds; FAKE_HOLD: until the rule
+ *            is taken away
  * @limit: for FAKE_PREAD, FAKE_PWRITE, FAKE_READ and FAKE_WRITE with @err 0:
  *         transfer at most this many bytes; 0: no limit
  * @stubborn: no signal ends the wait, as with a kernel that doesn't return

@@ -18,6 +18,18 @@ static bool rule_matches(const struct fake_rule *rule, enum fake_call call,
 	       (rule->kind == kind && rule->request == request);
 }
 
+/* Until there is no such rule any more. */
+static void rule_hold(const struct fake_rule *rule)
+{
+	const struct timespec step = { .tv_nsec = 1000000 };
+	uint32_t call = rule->call;
+
+	while (__atomic_load_n(&rule->call, __ATOMIC_ACQUIRE) == call) {
+		if (nanosleep(&step, NULL) && !rule->stubborn)
+			return;
+	}
+}
+
 static void rule_delay(const struct fake_rule *rule)
 {
 	struct timespec delay = {
@@ -46,8 +58,11 @@ static int rules_apply(enum fake_call call, enum fake_kind kind,
 		seen = __atomic_add_fetch(&rule->seen, 1, __ATOMIC_RELAXED);
 		if (rule->nth && rule->nth != seen)
 			continue;
-		rule_delay(rule);
 		ret = -(int)rule->err;
+		if (rule->delay_ms == FAKE_HOLD)
+			rule_hold(rule);
+		else
+			rule_delay(rule);
 		if (count && rule->limit)
 			*count = min(*count, (size_t)rule->limit);
 	}

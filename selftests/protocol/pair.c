@@ -37,8 +37,8 @@ void pair_init(struct pair *pair)
 }
 
 /* The last socket that it listens on is what fake_daemon_start() waits for. */
-static int pair_spawn(struct pair *pair, const char *device_b,
-		      const char *const args[])
+int pair_spawn(struct pair *pair, const char *device_b,
+	       const char *const args[])
 {
 	char socket_a[160], socket_b[160], monitor[192], device[96];
 	const char *argv[PAIR_MAX_ARGS] = {

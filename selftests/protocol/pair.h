@@ -38,6 +38,15 @@ void pair_init(struct pair *pair);
 int pair_start(struct pair *pair, const struct fake_config *config,
 	       const char *const args[]);
 
+/**
+ * pair_spawn() - start the daemon on a machine that is there
+ * @pair: its machine has been made; the rest is filled in
+ * @device_b: name of the second device
+ * @args: as for pair_start()
+ */
+int pair_spawn(struct pair *pair, const char *device_b,
+	       const char *const args[]);
+
 /** pair_open() - pair_start(), and greet both clients */
 int pair_open(struct pair *pair, enum peer_way way);
 

@@ -18,6 +18,8 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -214,11 +216,13 @@ bool peer_wait_log(const struct peer *peer, const char *text)
 
 json_t *peer_status(const struct peer *peer)
 {
+	const struct timeval limit = { .tv_sec = PEER_WAIT_MS / 1000 };
 	int sock = wire_connect(peer->monitor);
 	json_t *json;
 
 	if (sock < 0)
 		return NULL;
+	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	json = json_loadfd(sock, 0, NULL);
 	close(sock);
 	return json;

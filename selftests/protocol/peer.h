@@ -117,7 +117,7 @@ unsigned int peer_log_count(const struct peer *peer, const char *text);
 /** peer_wait_log() - peer_log_has(), after a while */
 bool peer_wait_log(const struct peer *peer, const char *text);
 
-/** peer_status() - what the monitor says; a new reference, or NULL */
+/** peer_status() - what the monitor says in time; a new reference, or NULL */
 json_t *peer_status(const struct peer *peer);
 
 /** peer_memory() - a new memfd of @size bytes; -1 if there is none */
