@@ -121,6 +121,7 @@ struct device_options {
  * @mmap: clients may map regions
  * @mmap_asked: the operator has said so
  * @on_disconnect: what becomes of the device
+ * @idle_low_power: a device that nobody uses may sleep
  * @release_timeout: how long a client may keep a device that the kernel asks
  *                   for back, in seconds
  * @max_dma_maps: DMA maps that a session can have at one time, at most
@@ -142,6 +143,7 @@ struct options {
 	bool mmap;
 	bool mmap_asked;
 	enum on_disconnect on_disconnect;
+	bool idle_low_power;
 	unsigned int release_timeout;
 	uint32_t max_dma_maps;
 	uint64_t max_dma;
@@ -363,6 +365,8 @@ struct space_member {
  * @retained: with --on-disconnect=retain, the device of the last session
  * @retained_req: eventfd that fires when the kernel wants @retained back, or -1
  * @retained_uid: who may have it
+ * @asleep: @retained may sleep; changed by whoever puts it there or takes it
+ * @told_awake: the log has said that it does not sleep
  * @last_peer: the last client that had the device; pid 0 if none had
  * @absent: no VFIO driver has it at this time
  * @group: IOMMU group, -1 if it has none
@@ -386,6 +390,8 @@ struct bridge {
 	struct vfio_device *retained;
 	int retained_req;
 	uid_t retained_uid;
+	atomic_bool asleep;
+	bool told_awake;
 	struct ucred last_peer;
 	bool absent;
 	int group;
@@ -706,6 +712,32 @@ void device_drop_retained(struct bridge *b);
  * Return: 0, or a negative errno: no thread was to be had, and it is closed.
  */
 int device_start_drop(struct bridge *b, pthread_t *thread);
+
+/* power.c */
+
+/**
+ * power_check() - with --idle-low-power, does the kernel do its part?
+ * @d: the daemon; the log says if not
+ */
+void power_check(const struct daemon *d);
+
+/**
+ * power_sleep() - with --idle-low-power, let a device sleep
+ * @b: the bridge
+ * @dev: its device, which is to be retained; nobody uses it
+ *
+ * Return: true if it may sleep now. Else the log has said why, once.
+ */
+bool power_sleep(struct bridge *b, struct vfio_device *dev);
+
+/**
+ * power_wake() - wake a device that was retained, if it sleeps
+ * @b: the bridge
+ * @dev: its device, not retained any more; nobody has touched it
+ *
+ * Return: 0, or what the kernel says, which is logged: it can't be used.
+ */
+int power_wake(struct bridge *b, struct vfio_device *dev);
 
 /* space.c */
 

@@ -97,23 +97,38 @@ static int device_take_retained(struct session *s)
 	return ret;
 }
 
+/* Can what was retained be used? If not, it is as if it hadn't been. */
+static bool device_is_usable(struct session *s)
+{
+	struct bridge *b = s->bridge;
+
+	if (!power_wake(b, &s->dev))
+		return true;
+	log_info("%s: closed and opened again, instead of retained",
+		 b->device.name);
+	vfio_device_close(&s->dev);
+	return false;
+}
+
 /* Opens the device, or takes the retained one, if its group allows. */
 static int device_get(struct session *s)
 {
 	int ret, retained = device_take_retained(s);
+	struct bridge *b = s->bridge;
 
 	if (retained < 0)
 		return retained;
 	ret = space_join(s);
 	if (ret && retained) {
+		atomic_store(&b->asleep, false);
 		vfio_device_close(&s->dev);
-		space_leave(s->bridge);
+		space_leave(b);
 	}
-	if (ret || retained)
+	if (ret || (retained && device_is_usable(s)))
 		return ret;
 	ret = device_open_fresh(s);
 	if (ret)
-		space_leave(s->bridge);
+		space_leave(b);
 	return ret;
 }
 
@@ -154,6 +169,8 @@ static bool device_retain(struct session *s)
 {
 	struct bridge *b = s->bridge;
 	struct vfio_device *dev;
+	bool asleep;
+	int req;
 
 	if (b->opts->on_disconnect != ON_DISCONNECT_RETAIN || s->unsure)
 		return false;
@@ -164,9 +181,13 @@ static bool device_retain(struct session *s)
 		return false;
 	}
 	*dev = s->dev;
+	req = watch_retained(dev);
+	/* The last that is done with it: the kernel would only wake it again. */
+	asleep = power_sleep(b, dev);
 	pthread_mutex_lock(&b->lock);
 	b->retained = dev;
-	b->retained_req = watch_retained(dev);
+	b->retained_req = req;
+	atomic_store(&b->asleep, asleep);
 	b->retained_uid = s->peer.uid;
 	pthread_mutex_unlock(&b->lock);
 	if (!space_keep(b))
@@ -192,6 +213,7 @@ static void device_drop(struct bridge *b)
 	if (!b->retained)
 		return;
 	vfio_device_close(b->retained);
+	atomic_store(&b->asleep, false);
 	free(b->retained);
 	b->retained = NULL;
 	space_leave(b);

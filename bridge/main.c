@@ -171,6 +171,7 @@ static int main_find(struct daemon *d)
 		if (main_is_double(&d->bridges[i]))
 			return BRIDGE_EXIT_USAGE;
 	}
+	power_check(d);
 	/* A device can take a minute to be reset: not all, if it is to end. */
 	for (i = 0; i < d->nr_bridges && !main_is_to_end(d); i++) {
 		if (device_check(&d->bridges[i]))

@@ -101,6 +101,8 @@ static json_t *monitor_bridge(struct bridge *b)
 	json_object_set_new(root, "device", json_string(b->device.name));
 	json_object_set_new(root, "description", json_string(b->description));
 	json_object_set_new(root, "present", json_boolean(!b->absent));
+	json_object_set_new(root, "low_power",
+			    json_boolean(atomic_load(&b->asleep)));
 	if (b->space) {
 		json_object_set_new(root, "group", json_integer(b->group));
 		json_object_set_new(root, "shares_group_with",

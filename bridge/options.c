@@ -30,6 +30,7 @@ enum {
 	OPT_IOMMU,
 	OPT_MMAP,
 	OPT_ON_DISCONNECT,
+	OPT_IDLE_LOW_POWER,
 	OPT_RELEASE_TIMEOUT,
 	OPT_MAX_DMA_MAPS,
 	OPT_MAX_DMA,
@@ -55,6 +56,7 @@ static const struct option options_long[] = {
 	{ "iommu",		required_argument, NULL, OPT_IOMMU },
 	{ "mmap",		required_argument, NULL, OPT_MMAP },
 	{ "on-disconnect",	required_argument, NULL, OPT_ON_DISCONNECT },
+	{ "idle-low-power",	no_argument,	   NULL, OPT_IDLE_LOW_POWER },
 	{ "release-timeout",	required_argument, NULL, OPT_RELEASE_TIMEOUT },
 	{ "max-dma-maps",	required_argument, NULL, OPT_MAX_DMA_MAPS },
 	{ "max-dma",		required_argument, NULL, OPT_MAX_DMA },
@@ -205,6 +207,9 @@ static bool options_set(struct options *opts, int opt, const char *value)
 	case OPT_ON_DISCONNECT:
 		n = value_choice("on-disconnect", value, ends);
 		opts->on_disconnect = n;
+		break;
+	case OPT_IDLE_LOW_POWER:
+		opts->idle_low_power = true;
 		break;
 	case OPT_RELEASE_TIMEOUT:
 		n = value_seconds("release-timeout", value);

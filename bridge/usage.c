@@ -29,6 +29,8 @@ const char usage_help[] =
 "  --on-disconnect=reset|retain|exit\n"
 "                          when a client goes: close and reset the device, keep\n"
 "                          it open for the same user, or end (reset)\n"
+"  --idle-low-power        let a device sleep while nobody uses it, also one that is\n"
+"                          kept open\n"
 "  --release-timeout=SECONDS\n"
 "                          how long a client may keep a device that is unplugged or\n"
 "                          unbound, if it has been told so (30)\n"

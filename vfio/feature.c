@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Device features: one ioctl for many small interfaces, and ioeventfds.
+ * Device features: one ioctl for many small interfaces, low power among them, and
+ * ioeventfds.
  */
 #include <errno.h>
 #include <linux/vfio.h>
@@ -9,6 +10,10 @@
 #include <sys/ioctl.h>
 
 #include "internal.h"
+
+/* Linux 6.1; the headers of the machine that builds may be older. */
+#define ABI_FEATURE_LOW_POWER_ENTRY	3
+#define ABI_FEATURE_LOW_POWER_EXIT	5
 
 /* Syscalls: ioctl(VFIO_DEVICE_FEATURE) */
 int vfio_feature(struct vfio_device *dev, uint32_t flags, void *data,
@@ -30,6 +35,18 @@ int vfio_feature(struct vfio_device *dev, uint32_t flags, void *data,
 		memcpy(data, feature->data, len);
 	free(feature);
 	return ret;
+}
+
+int vfio_device_sleep(struct vfio_device *dev)
+{
+	return vfio_feature(dev, VFIO_DEVICE_FEATURE_SET |
+			    ABI_FEATURE_LOW_POWER_ENTRY, NULL, 0);
+}
+
+int vfio_device_wake(struct vfio_device *dev)
+{
+	return vfio_feature(dev, VFIO_DEVICE_FEATURE_SET |
+			    ABI_FEATURE_LOW_POWER_EXIT, NULL, 0);
 }
 
 /* Syscalls: ioctl(VFIO_DEVICE_IOEVENTFD) */

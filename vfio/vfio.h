@@ -310,6 +310,26 @@ int vfio_feature(struct vfio_device *dev, uint32_t flags, void *data,
 		 size_t len);
 
 /**
+ * vfio_device_sleep() - let the kernel put the device to sleep
+ * @dev: an open device
+ *
+ * It sleeps as soon as nothing is asked of it. Accesses by system call wake it
+ * for as long as they take; touching a mapping of it is SIGBUS.
+ *
+ * Return: 0; -ENOTTY: the kernel (before Linux 6.1) or its driver has no such
+ * thing; -EINVAL: it is so already; or what the kernel says.
+ */
+int vfio_device_sleep(struct vfio_device *dev);
+
+/**
+ * vfio_device_wake() - the counterpart of vfio_device_sleep()
+ * @dev: an open device
+ *
+ * Return: 0 or what the kernel says: it doesn't wake.
+ */
+int vfio_device_wake(struct vfio_device *dev);
+
+/**
  * vfio_ioeventfd() - let the kernel write to the device when an eventfd fires
  * @dev: an open device
  * @index: region, below nr_regions

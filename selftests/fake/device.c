@@ -87,6 +87,7 @@ static void device_disable(unsigned int index)
 	irq_exit(index);
 	if (index)
 		return;
+	fake_control()->asleep = false;
 	doorbell_exit();
 	migration_exit();
 	logging_exit();
@@ -535,9 +536,20 @@ static long device_bus_reset(const struct device *dev,
 	return 0;
 }
 
+/* The kernel wakes it for as long as it takes. */
+void device_disturb(const struct device *dev)
+{
+	struct fake_control *control = fake_control();
+
+	if (!dev->index && control->asleep)
+		control->disturbed++;
+}
+
 static long device_bound_ioctl(struct device *dev, int fd,
 			       unsigned long request, void *arg)
 {
+	if (request != VFIO_DEVICE_FEATURE)
+		device_disturb(dev);
 	switch (request) {
 	case ABI_DEVICE_ATTACH_IOMMUFD_PT:
 		return device_attach(dev, arg);

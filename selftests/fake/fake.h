@@ -195,6 +195,7 @@ struct fake_more {
  * @mig_initial: how much of that PRE_COPY yields, in bytes
  * @mig_enomsg: what ends PRE_COPY's part is ENOMSG; else it looks like the end
  *              of the stream, as with the mtty driver
+ * @low_power: it can be let sleep
  * @logging: it can log what it writes to memory
  * @log_page: the page size that it logs by, in bytes, whatever it is asked for
  */
@@ -237,6 +238,7 @@ struct fake_config {
 	uint32_t mig_len;
 	uint32_t mig_initial;
 	bool mig_enomsg;
+	bool low_power;
 	bool logging;
 	uint64_t log_page;
 };
@@ -364,6 +366,9 @@ struct fake_doorbell {
  * @nr_accesses: accesses to the device so far
  * @log: the last ones; access number n is in entry n % FAKE_LOG_LEN
  * @mig_state: migration state of the device, as VFIO numbers them
+ * @asleep: the first device has been let sleep
+ * @sleeps: how often
+ * @disturbed: what was asked of it while it slept, other than to wake
  * @nr_log_ranges: ranges whose DMA writes are logged; 0: no logging
  * @nr_doorbells: how many of @doorbells are in use
  * @doorbells: the ioeventfds
@@ -396,6 +401,9 @@ struct fake_control {
 	uint64_t nr_logged;
 	struct fake_call_entry call_log[FAKE_CALL_LOG_LEN];
 	uint32_t mig_state;
+	bool asleep;
+	uint64_t sleeps;
+	uint64_t disturbed;
 	uint32_t nr_log_ranges;
 	uint32_t nr_doorbells;
 	struct fake_doorbell doorbells[FAKE_MAX_DOORBELLS];

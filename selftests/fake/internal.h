@@ -395,6 +395,9 @@ int device_open_memory(const struct stat *st);
 /** device_space() - where its DMA goes, NULL for nowhere */
 struct dma_space *device_space(const struct device *dev);
 
+/** device_disturb() - something is asked of it: does it sleep? */
+void device_disturb(const struct device *dev);
+
 /** device_mmap() - may this be mapped? 0 or -EINVAL */
 int device_mmap(const struct device *dev, uint64_t offset, size_t len);
 

@@ -265,6 +265,7 @@ static ssize_t model_request(struct access *access, uint8_t *data,
 
 	if (!count)
 		return 0;
+	device_disturb(access->dev);
 	ret = model_check(access, &count);
 	if (ret)
 		return ret;

@@ -29,6 +29,7 @@
 /* How long to wait for what happens by itself, in milliseconds. */
 #define PEER_WAIT_MS		8000
 #define PEER_STEP_MS		2
+#define PEER_MAX_ARGS		8
 
 const char *peer_program(const char *name)
 {
@@ -61,12 +62,16 @@ int peer_machine(struct peer *peer, const struct fake_config *config)
 	return fake_root_create(&peer->root, config);
 }
 
-int peer_start(struct peer *peer, const struct fake_config *config,
-	       const char *arg)
+int peer_start_with(struct peer *peer, const struct fake_config *config,
+		    const char *const more[])
 {
 	char monitor[sizeof(peer->monitor) + 16];
-	const char *const args[] = { monitor, arg, NULL };
+	const char *args[PEER_MAX_ARGS] = { monitor };
+	unsigned int n = 1;
 	int ret;
+
+	while (*more && n < PEER_MAX_ARGS - 1)
+		args[n++] = *more++;
 
 	ret = peer_machine(peer, config);
 	if (ret)
@@ -79,6 +84,14 @@ int peer_start(struct peer *peer, const struct fake_config *config,
 		return ret;
 	peer->idle_fds = fake_nr_fds(&peer->root, peer->daemon.pid);
 	return 0;
+}
+
+int peer_start(struct peer *peer, const struct fake_config *config,
+	       const char *arg)
+{
+	const char *const more[] = { arg, NULL };
+
+	return peer_start_with(peer, config, more);
 }
 
 static unsigned int peer_max_maps(const struct wire_reply *r)
@@ -149,6 +162,24 @@ int peer_hang_up(struct peer *peer)
 {
 	close_fd(&peer->sock);
 	return peer_wait_idle(peer);
+}
+
+int peer_leave(struct peer *peer)
+{
+	unsigned int ms;
+	json_t *status;
+	bool left;
+
+	close_fd(&peer->sock);
+	for (ms = 0; ms < PEER_WAIT_MS; ms += PEER_STEP_MS) {
+		status = peer_status(peer);
+		left = json_is_null(json_object_get(status, "session"));
+		json_decref(status);
+		if (left)
+			return 0;
+		peer_pause(PEER_STEP_MS);
+	}
+	return -ETIMEDOUT;
 }
 
 static void peer_show_log(const struct peer *peer)

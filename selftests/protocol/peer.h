@@ -80,6 +80,10 @@ int peer_machine(struct peer *peer, const struct fake_config *config);
 int peer_start(struct peer *peer, const struct fake_config *config,
 	       const char *arg);
 
+/** peer_start_with() - peer_start(), with more arguments and NULL at the end */
+int peer_start_with(struct peer *peer, const struct fake_config *config,
+		    const char *const more[]);
+
 /** peer_connect() - connect and say VERSION; 0 or what wire_expect() says */
 int peer_connect(struct peer *peer);
 
@@ -88,6 +92,13 @@ int peer_open(struct peer *peer, enum peer_way way);
 
 /** peer_hang_up() - close the client's end and wait for the session's end */
 int peer_hang_up(struct peer *peer);
+
+/**
+ * peer_leave() - close the client's end and wait until the session is over
+ *
+ * Unlike with peer_hang_up(), its device may stay open.
+ */
+int peer_leave(struct peer *peer);
 
 /** peer_wait_idle() - wait until the daemon has no client, or -ETIMEDOUT */
 int peer_wait_idle(const struct peer *peer);

@@ -85,24 +85,6 @@ static int raise_req(const struct peer *peer)
 	return fake_irq_raise(peer->root.control, PEER_REQ, 0);
 }
 
-/* Hang up; true when the session is over, whatever the daemon keeps open. */
-static bool leave(struct peer *peer)
-{
-	bool left = false;
-	json_t *status;
-	int i;
-
-	close_fd(&peer->sock);
-	for (i = 0; i < 500 && !left; i++) {
-		status = peer_status(peer);
-		left = json_is_null(json_object_get(status, "session"));
-		json_decref(status);
-		if (!left)
-			peer_pause(10);
-	}
-	return left;
-}
-
 TEST_F(release, client_without_eventfd_goes_at_once)
 {
 	ASSERT_EQ(0, start(&self->peer, variant->way, NULL));
@@ -159,7 +141,7 @@ TEST_F(release, retained_device_is_given_back_at_once)
 	struct peer *peer = &self->peer;
 
 	ASSERT_EQ(0, start(peer, variant->way, "--on-disconnect=retain"));
-	ASSERT_TRUE(leave(peer));
+	ASSERT_EQ(0, peer_leave(peer));
 	EXPECT_LT(peer->idle_fds, peer_nr_fds(peer) + peer->fds);
 	ASSERT_EQ(1, raise_req(peer));
 	EXPECT_TRUE(peer_wait_log(peer, "not retained any more"));
@@ -184,7 +166,7 @@ TEST_F(release, retained_device_that_is_slow_to_close)
 
 	ASSERT_EQ(0, start(peer, variant->way,
 			   "--on-disconnect=retain"));
-	ASSERT_TRUE(leave(peer));
+	ASSERT_EQ(0, peer_leave(peer));
 	fake_rule_set(&peer->root, 0, &slow);
 	begin = now_ms();
 	ASSERT_EQ(1, raise_req(peer));
@@ -203,7 +185,7 @@ TEST_F(release, retained_device_that_is_used_again)
 	unsigned int i;
 
 	ASSERT_EQ(0, start(peer, variant->way, "--on-disconnect=retain"));
-	ASSERT_TRUE(leave(peer));
+	ASSERT_EQ(0, peer_leave(peer));
 	ASSERT_EQ(0, peer_connect(peer));
 	ASSERT_EQ(0, listen_to_req(peer, self->fd));
 	ASSERT_EQ(1, raise_req(peer));
