@@ -25,6 +25,7 @@
 #define IGB_EIAC		0x152c
 
 #define IGB_VENDOR_DEVICE	0x10c98086
+#define IGB_MARK		0x1234	/* in a register that a reset clears */
 
 int igb_open(struct igb *igb, struct access *a)
 {
@@ -124,4 +125,29 @@ void igb_irq_stop(struct igb *igb)
 void igb_trigger(struct igb *igb, uint32_t vectors)
 {
 	access_bar_write32(&igb->bar, IGB_EICS, vectors);
+}
+
+int igb_leave_mark(struct access *a)
+{
+	struct igb igb = {};
+	int ret = igb_open(&igb, a);
+
+	if (ret)
+		return ret;
+	igb_set_mark(&igb, IGB_MARK);
+	ret = igb_mark(&igb) == IGB_MARK ? 0 : -EIO;
+	igb_close(&igb);
+	return ret;
+}
+
+int igb_find_mark(struct access *a)
+{
+	struct igb igb = {};
+	int ret = igb_open(&igb, a);
+
+	if (ret)
+		return ret;
+	ret = igb_mark(&igb) == IGB_MARK ? 0 : -ENODATA;
+	igb_close(&igb);
+	return ret;
 }

@@ -49,6 +49,17 @@ void igb_set_mark(struct igb *igb, uint16_t mark);
 uint16_t igb_mark(struct igb *igb);
 
 /**
+ * igb_leave_mark() - leave one, and nothing else
+ * @a: the device
+ *
+ * Return: 0 or a negative errno.
+ */
+int igb_leave_mark(struct access *a);
+
+/** igb_find_mark() - is that still there? 0 if it is, -ENODATA if not */
+int igb_find_mark(struct access *a);
+
+/**
  * igb_flr() - ask for a function-level reset through the PCI Express
  *	       capability
  * @igb: an open igb; its interrupts are gone afterwards, memory decoding and

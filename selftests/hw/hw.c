@@ -242,7 +242,7 @@ static void run_daemon(const struct hw_daemon *d,
 	const struct rlimit memlock = { HW_MEMLOCK, HW_MEMLOCK };
 	char socket[80], second[80], monitor[80], iommu[32], disconnect[40];
 	char release[40];
-	char *argv[15] = { "vfio-bridge", "--device", (char *)opts->bdf,
+	char *argv[16] = { "vfio-bridge", "--device", (char *)opts->bdf,
 			  socket, monitor, iommu };
 	int n = 6;
 
@@ -266,6 +266,8 @@ static void run_daemon(const struct hw_daemon *d,
 		argv[n++] = "--shadow-dma";
 	if (opts->verbose)
 		argv[n++] = "--verbose";
+	if (opts->idle_low_power)
+		argv[n++] = "--idle-low-power";
 	if (opts->release_timeout) {
 		snprintf(release, sizeof(release), "--release-timeout=%u",
 			 opts->release_timeout);
@@ -670,6 +672,25 @@ int64_t hw_monitor(const struct hw_daemon *d, const char *key)
 /*
  * A device for one test
  */
+
+int hw_as_client(struct hw_daemon *d, uid_t uid, int (*use)(struct access *a))
+{
+	struct access *a;
+	int ret, status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		ret = hw_confine(uid);
+		if (!ret)
+			ret = access_socket_open(d->socket, NULL, &a);
+		if (!ret)
+			ret = use(a);
+		_exit(-ret);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -ECHILD;
+	return -WEXITSTATUS(status);
+}
 
 static int open_access(struct hw *hw)
 {

@@ -27,6 +27,7 @@
  * @no_mmap: --mmap=off
  * @shadow: --shadow-dma
  * @verbose: --verbose
+ * @idle_low_power: --idle-low-power
  * @release_timeout: --release-timeout, in seconds, 0 for the default
  */
 struct hw_daemon_opts {
@@ -37,6 +38,7 @@ struct hw_daemon_opts {
 	bool no_mmap;
 	bool shadow;
 	bool verbose;
+	bool idle_low_power;
 	unsigned int release_timeout;
 };
 
@@ -155,6 +157,16 @@ int64_t hw_monitor(const struct hw_daemon *d, const char *key);
  * Return: 0 or a negative errno.
  */
 int hw_confine(uid_t uid);
+
+/**
+ * hw_as_client() - be a client, from connecting to leaving, in a process
+ * @d: a started daemon
+ * @uid: whose
+ * @use: what it does; returns 0 or a negative errno
+ *
+ * Return: what @use says, or another negative errno.
+ */
+int hw_as_client(struct hw_daemon *d, uid_t uid, int (*use)(struct access *a));
 
 /**
  * struct hw_way - a way to the device, what a fixture's variants are made of

@@ -34,8 +34,6 @@
 #define DEPTH		8
 #define FIRST_BLOCK	2048	/* the blocks before are not ours */
 
-#define MARK		0x1234	/* left in a register that a reset clears */
-
 /**
  * struct crash - a device whose client is killed again and again
  * @env: which device
@@ -475,63 +473,16 @@ TEST_F(session, bar_mapped_after_session)
  * --on-disconnect
  */
 
-static int leave_mark(struct access *a)
-{
-	struct igb igb = {};
-	int ret = igb_open(&igb, a);
-
-	if (ret)
-		return ret;
-	igb_set_mark(&igb, MARK);
-	ret = igb_mark(&igb) == MARK ? 0 : -EIO;
-	igb_close(&igb);
-	return ret;
-}
-
-/* Is the mark still there? 0 if it is, -ENODATA if not. */
-static int find_mark(struct access *a)
-{
-	struct igb igb = {};
-	int ret = igb_open(&igb, a);
-
-	if (ret)
-		return ret;
-	ret = igb_mark(&igb) == MARK ? 0 : -ENODATA;
-	igb_close(&igb);
-	return ret;
-}
-
-/* Be a client with this uid, from connecting to leaving, in a process. */
-static int as_client(struct hw_daemon *d, uid_t uid,
-		     int (*use)(struct access *a))
-{
-	struct access *a;
-	int ret, status;
-	pid_t pid = fork();
-
-	if (!pid) {
-		ret = hw_confine(uid);
-		if (!ret)
-			ret = connect_to(d, &a);
-		if (!ret)
-			ret = use(a);
-		_exit(-ret);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
-		return -ECHILD;
-	return -WEXITSTATUS(status);
-}
-
 TEST_F(session, reset_on_disconnect)
 {
 	struct hw_daemon *d = &self->daemon;
 
 	ASSERT_EQ(0, start_daemon(d, "LAB_IGB", variant->iommu, "reset",
 				  false));
-	ASSERT_EQ(0, as_client(d, HW_CLIENT_UID, leave_mark));
-	EXPECT_EQ(-ENODATA, as_client(d, HW_CLIENT_UID, find_mark));
-	ASSERT_EQ(0, as_client(d, HW_CLIENT_UID, leave_mark));
-	EXPECT_EQ(-ENODATA, as_client(d, HW_OTHER_UID, find_mark));
+	ASSERT_EQ(0, hw_as_client(d, HW_CLIENT_UID, igb_leave_mark));
+	EXPECT_EQ(-ENODATA, hw_as_client(d, HW_CLIENT_UID, igb_find_mark));
+	ASSERT_EQ(0, hw_as_client(d, HW_CLIENT_UID, igb_leave_mark));
+	EXPECT_EQ(-ENODATA, hw_as_client(d, HW_OTHER_UID, igb_find_mark));
 }
 
 TEST_F(session, retain_on_disconnect)
@@ -540,12 +491,12 @@ TEST_F(session, retain_on_disconnect)
 
 	ASSERT_EQ(0, start_daemon(d, "LAB_IGB", variant->iommu, "retain",
 				  false));
-	ASSERT_EQ(0, as_client(d, HW_CLIENT_UID, leave_mark));
-	EXPECT_EQ(-EBUSY, as_client(d, HW_OTHER_UID, find_mark));
+	ASSERT_EQ(0, hw_as_client(d, HW_CLIENT_UID, igb_leave_mark));
+	EXPECT_EQ(-EBUSY, hw_as_client(d, HW_OTHER_UID, igb_find_mark));
 	EXPECT_EQ(1, hw_daemon_log_has(d, "retained for uid"));
-	EXPECT_EQ(0, as_client(d, HW_CLIENT_UID, find_mark));
+	EXPECT_EQ(0, hw_as_client(d, HW_CLIENT_UID, igb_find_mark));
 	/* Not only once, and the device can still do everything. */
-	EXPECT_EQ(0, as_client(d, HW_CLIENT_UID, find_mark));
+	EXPECT_EQ(0, hw_as_client(d, HW_CLIENT_UID, igb_find_mark));
 	ASSERT_EQ(0, hw_confine(HW_CLIENT_UID));
 	ASSERT_EQ(0, connect_to(d, &self->access));
 	EXPECT_TRUE(igb_works(self->access));
@@ -557,7 +508,7 @@ TEST_F(session, exit_on_disconnect)
 
 	ASSERT_EQ(0, start_daemon(d, "LAB_IGB", variant->iommu, "exit",
 				  false));
-	ASSERT_EQ(0, as_client(d, HW_CLIENT_UID, leave_mark));
+	ASSERT_EQ(0, hw_as_client(d, HW_CLIENT_UID, igb_leave_mark));
 	EXPECT_EQ(0, hw_daemon_wait(d));
 }
 
