@@ -273,6 +273,7 @@ struct space;
  * @done: the thread has nothing left to do
  * @unsure: the kernel didn't unmap what it should have: what the device can
  *          reach, only closing it makes sure of
+ * @gone: the device's configuration has read all ones
  * @burst: messages since @burst_since
  * @burst_since: CLOCK_MONOTONIC milliseconds
  * @told_of_rate: the log has told of too many messages
@@ -301,6 +302,7 @@ struct session {
 	atomic_bool ending;
 	atomic_bool done;
 	atomic_bool unsure;
+	atomic_bool gone;
 	uint32_t burst;
 	int64_t burst_since;
 	bool told_of_rate;
@@ -368,6 +370,7 @@ struct space_member {
  * @asleep: @retained may sleep; changed by whoever puts it there or takes it
  * @told_awake: the log has said that it does not sleep
  * @last_peer: the last client that had the device; pid 0 if none had
+ * @has_reset: the kernel could reset it when the daemon started
  * @absent: no VFIO driver has it at this time
  * @group: IOMMU group, -1 if it has none
  * @space: what the group shares; NULL if no other device of ours is in it
@@ -393,6 +396,7 @@ struct bridge {
 	atomic_bool asleep;
 	bool told_awake;
 	struct ucred last_peer;
+	bool has_reset;
 	bool absent;
 	int group;
 	struct space *space;
@@ -679,6 +683,22 @@ int irq_handle_set(struct session *s, struct msg *m);
  * vfio_device_open() says.
  */
 int device_open(struct session *s);
+
+/**
+ * device_quiesce() - stop the device at the end of a session
+ * @s: the session
+ */
+void device_quiesce(struct session *s);
+
+/**
+ * device_look_at() - has the client read what a device that is gone gives?
+ * @s: the session
+ * @data: of the configuration space
+ * @len: its length in bytes
+ *
+ * The log says so once for each session; the client gets what it has read.
+ */
+void device_look_at(struct session *s, const void *data, size_t len);
 
 /**
  * device_release() - the last step of a session's end

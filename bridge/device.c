@@ -46,6 +46,31 @@ static unsigned int device_open_flags(const struct bridge *b)
 	       (b->space ? VFIO_OPEN_SHARE : 0);
 }
 
+static void device_set_gone(struct session *s)
+{
+	if (!atomic_exchange(&s->gone, true))
+		log_err("%s: its configuration reads all ones: it is gone from the bus, or does not answer there",
+			s->bridge->device.name);
+}
+
+void device_quiesce(struct session *s)
+{
+	if (vfio_device_quiesce(&s->dev) == -ENODEV)
+		device_set_gone(s);
+}
+
+void device_look_at(struct session *s, const void *data, size_t len)
+{
+	const uint8_t *byte = data;
+
+	if (atomic_load(&s->gone) || byte[0] != 0xff ||
+	    memcmp(byte, byte + 1, len - 1))
+		return;
+	/* A register may well read like this. */
+	if (vfio_device_is_gone(&s->dev))
+		device_set_gone(s);
+}
+
 /* What is shared was settled by the groups when the daemon started. */
 static int device_check_group(const struct bridge *b)
 {
@@ -54,6 +79,23 @@ static int device_check_group(const struct bridge *b)
 	log_err("%s: it is not in IOMMU group %d any more, as it was when the daemon started: start the daemon again",
 		b->device.name, b->group);
 	return -ENODEV;
+}
+
+/*
+ * The kernel resets it on opening and doesn't say if that fails, but that the
+ * device can't be reset. One that can't be from the first is served all the same
+ * (device_warn_no_reset()).
+ */
+static int device_check_was_reset(struct session *s)
+{
+	struct bridge *b = s->bridge;
+
+	if (!b->has_reset || s->dev.flags & VFIO_DEVICE_FLAGS_RESET)
+		return 0;
+	log_err("%s: its reset fails, which worked when the daemon started: nobody is served with what the last client may have left in it",
+		b->device.name);
+	vfio_device_close(&s->dev);
+	return -EIO;
 }
 
 static int device_open_fresh(struct session *s)
@@ -72,7 +114,7 @@ static int device_open_fresh(struct session *s)
 	else if (ret)
 		log_err("%s: cannot open the device: %s", b->device.name,
 			why.text[0] ? why.text : strerrordesc_np(-ret));
-	return ret;
+	return ret ? ret : device_check_was_reset(s);
 }
 
 /* 1 if the device was retained, for this client; 0 if it wasn't. */
@@ -102,7 +144,7 @@ static bool device_is_usable(struct session *s)
 {
 	struct bridge *b = s->bridge;
 
-	if (!power_wake(b, &s->dev))
+	if (!power_wake(b, &s->dev) && !vfio_device_is_gone(&s->dev))
 		return true;
 	log_info("%s: closed and opened again, instead of retained",
 		 b->device.name);
@@ -172,7 +214,8 @@ static bool device_retain(struct session *s)
 	bool asleep;
 	int req;
 
-	if (b->opts->on_disconnect != ON_DISCONNECT_RETAIN || s->unsure)
+	if (b->opts->on_disconnect != ON_DISCONNECT_RETAIN || s->unsure ||
+	    s->gone)
 		return false;
 	dev = malloc(sizeof(*dev));
 	if (!dev) {
@@ -377,6 +420,7 @@ int device_check(struct bridge *b)
 		return ret;
 	}
 	b->group = dev.group;
+	b->has_reset = dev.flags & VFIO_DEVICE_FLAGS_RESET;
 	ret = device_check_doorbells(b, &dev);
 	if (!ret)
 		device_warn_no_reset(b, &dev);

@@ -72,6 +72,8 @@ static json_t *monitor_session(struct session *s)
 		json_object_set_new(session, "dma", monitor_dma(&s->dma));
 		errors = atomic_load(&s->watch.fired[WATCH_ERR]);
 		json_object_set_new(session, "errors", json_integer(errors));
+		json_object_set_new(session, "device_answers",
+				    json_boolean(!atomic_load(&s->gone)));
 		requests = atomic_load(&s->watch.fired[WATCH_REQ]);
 		json_object_set_new(session, "release_requests",
 				    json_integer(requests));

@@ -153,6 +153,18 @@ static int region_check(const struct session *s, uint32_t flag,
 	return 0;
 }
 
+static ssize_t region_load(struct session *s,
+			   const struct vfio_user_region_access *request,
+			   uint8_t *data)
+{
+	ssize_t n = vfio_region_read(&s->dev, request->region, request->offset,
+				     data, request->count);
+
+	if (n > 0 && request->region == VFIO_PCI_CONFIG_REGION_INDEX)
+		device_look_at(s, data, n);
+	return n;
+}
+
 /* The reply is begun only when the client has been sent what comes before. */
 static int region_read_shadowed(struct session *s, struct msg *m)
 {
@@ -164,8 +176,7 @@ static int region_read_shadowed(struct session *s, struct msg *m)
 
 	if (!data)
 		return -ENOMEM;
-	n = vfio_region_read(&s->dev, request->region, request->offset, data,
-			     request->count);
+	n = region_load(s, request, data);
 	ret = n < 0 ? n : shadow_push(s);
 	if (ret)
 		goto free;
@@ -197,8 +208,7 @@ int region_handle_read(struct session *s, struct msg *m)
 	if (!reply)
 		return 0;
 
-	n = vfio_region_read(&s->dev, request->region, request->offset,
-			     reply->data, request->count);
+	n = region_load(s, request, reply->data);
 	if (n < 0)
 		return n;
 	reply->offset = request->offset;

@@ -318,7 +318,7 @@ static void session_teardown(struct session *s)
 		ioeventfd_close_all(s);
 		feature_stop_all(s);
 		close_fd(&s->migration);
-		vfio_device_quiesce(&s->dev);
+		device_quiesce(s);
 		dma_unmap_all(s);
 		shadow_stop(s);
 		irq_forget_all(s);

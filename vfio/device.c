@@ -308,17 +308,49 @@ static int vfio_read_info(struct vfio_device *dev, struct vfio_why *why)
  * user left it, in the middle of a migration for instance, unless its driver is
  * asked; and a driver may be able to reset it without saying so. Nor is a device
  * reset that a former user still holds; out of a group that stayed open, the
- * kernel gives it all the same, and doesn't say which of the two it was.
+ * kernel gives it all the same, and doesn't say which of the two it was. One that
+ * says that it can be reset, and isn't, is nobody's to have.
  *
  * Syscalls: ioctl(VFIO_DEVICE_RESET)
  */
-static void vfio_reset_stale(struct vfio_device *dev)
+static int vfio_reset_stale(struct vfio_device *dev, struct vfio_why *why)
 {
 	bool stale = dev->joined && dev->container->group_fd >= 0 &&
 		     dev->flags & VFIO_DEVICE_FLAGS_RESET;
+	int err;
 
-	if ((dev->emulated || stale) && !ioctl(dev->fd, VFIO_DEVICE_RESET))
+	if (!dev->emulated && !stale)
+		return 0;
+	if (!ioctl(dev->fd, VFIO_DEVICE_RESET)) {
 		dev->flags |= VFIO_DEVICE_FLAGS_RESET;
+		return 0;
+	}
+	err = -errno;
+	if (!(dev->flags & VFIO_DEVICE_FLAGS_RESET))
+		return 0;
+	vfio_why_set(why, "it cannot be reset, so what the last client left in it would be the next one's: %s",
+		     strerrordesc_np(-err));
+	return err;
+}
+
+/* The class: the kernel makes up the vendor of a device that was there once. */
+bool vfio_device_is_gone(struct vfio_device *dev)
+{
+	uint32_t class;
+
+	return dev->flags & VFIO_DEVICE_FLAGS_PCI &&
+	       dev->nr_regions > VFIO_PCI_CONFIG_REGION_INDEX &&
+	       vfio_region_read(dev, VFIO_PCI_CONFIG_REGION_INDEX,
+				PCI_CLASS_REVISION, &class, sizeof(class)) ==
+	       sizeof(class) && class == UINT32_MAX;
+}
+
+static int vfio_check_present(struct vfio_device *dev, struct vfio_why *why)
+{
+	if (!vfio_device_is_gone(dev))
+		return 0;
+	vfio_why_set(why, "its configuration reads all ones: it is gone from the bus, or does not answer there");
+	return -ENODEV;
 }
 
 int vfio_device_open(struct vfio_device *dev, const char *name,
@@ -342,9 +374,12 @@ int vfio_device_open(struct vfio_device *dev, const char *name,
 	if (ret)
 		goto put;
 	ret = vfio_read_info(dev, why);
+	if (!ret)
+		ret = vfio_check_present(dev, why);
+	if (!ret)
+		ret = vfio_reset_stale(dev, why);
 	if (ret)
 		goto close;
-	vfio_reset_stale(dev);
 	return 0;
 
 put:
@@ -369,31 +404,37 @@ void vfio_device_close(struct vfio_device *dev)
 	}
 }
 
-static void vfio_stop_bus_master(struct vfio_device *dev)
+/* -ENODEV if nothing is there; writing ones back would not make it better. */
+static int vfio_stop_bus_master(struct vfio_device *dev)
 {
 	uint16_t command;
 
 	if (!(dev->flags & VFIO_DEVICE_FLAGS_PCI) ||
 	    dev->nr_regions <= VFIO_PCI_CONFIG_REGION_INDEX)
-		return;
+		return 0;
 	if (vfio_region_read(dev, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND,
 			     &command, sizeof(command)) != sizeof(command))
-		return;
+		return 0;
+	/* That bit is the kernel's own. */
+	if ((command | PCI_COMMAND_INTX_DISABLE) == UINT16_MAX)
+		return -ENODEV;
 	command &= ~PCI_COMMAND_MASTER;
 	vfio_region_write(dev, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND,
 			  &command, sizeof(command));
+	return 0;
 }
 
-void vfio_device_quiesce(struct vfio_device *dev)
+int vfio_device_quiesce(struct vfio_device *dev)
 {
+	int ret = vfio_stop_bus_master(dev);
 	uint32_t i;
 
-	vfio_stop_bus_master(dev);
 	for (i = 0; i < dev->nr_irqs; i++) {
 		if (dev->irqs[i].count)
 			vfio_irq_set(dev, VFIO_IRQ_SET_DATA_NONE |
 				     VFIO_IRQ_SET_ACTION_TRIGGER, i, 0, 0, NULL);
 	}
+	return ret;
 }
 
 /* Syscalls: ioctl(VFIO_DEVICE_PCI_HOT_RESET) */

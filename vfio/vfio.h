@@ -197,7 +197,8 @@ struct vfio_device {
  * opens what the group shares; the next ones join it.
  *
  * Return: 0; -EBUSY: somebody has it open; -ENODEV: it isn't bound to a VFIO
- * driver; -EPERM: it has no IOMMU, or its group isn't viable; or what the
+ * driver, or is gone from the bus; what the kernel says to a reset that is asked
+ * of it here; -EPERM: it has no IOMMU, or its group isn't viable; or what the
  * kernel says.
  */
 int vfio_device_open(struct vfio_device *dev, const char *name,
@@ -236,8 +237,19 @@ void vfio_device_close(struct vfio_device *dev);
  *
  * Bus mastering off, then every interrupt index disabled. Errors are ignored:
  * a device that is gone is quiet.
+ *
+ * Return: 0; -ENODEV if its configuration reads all ones.
  */
-void vfio_device_quiesce(struct vfio_device *dev);
+int vfio_device_quiesce(struct vfio_device *dev);
+
+/**
+ * vfio_device_is_gone() - does its configuration read all ones?
+ * @dev: an open device
+ *
+ * That is what reads of a device give that isn't on the bus any more, or whose
+ * link is down.
+ */
+bool vfio_device_is_gone(struct vfio_device *dev);
 
 /**
  * vfio_device_reset() - function-level reset, or else the bus

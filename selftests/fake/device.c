@@ -352,6 +352,8 @@ static long device_reset(unsigned int index, int fd)
 {
 	if (!config()->flr)
 		return -EINVAL;
+	if (config()->gone)
+		return -ENOTTY;
 	model_reset(index, fd, false);
 	fake_control()->resets++;
 	return 0;

@@ -172,6 +172,8 @@ struct fake_more {
  *           sysfs shows; empty for no second device
  * @flr: the device can be reset by itself
  * @bus_reset: its bus can be reset
+ * @gone: nothing answers on the bus: reads give all ones, writes go nowhere, a
+ *        reset fails; but the kernel keeps the vendor that it has seen
  * @device_flags: VFIO_DEVICE_FLAGS_*, without RESET, which @flr sets
  * @api_version: what VFIO_GET_API_VERSION answers
  * @nr_more: entries of @more in use
@@ -212,6 +214,7 @@ struct fake_config {
 	char spoiler[32];
 	bool flr;
 	bool bus_reset;
+	bool gone;
 	uint32_t device_flags;
 	uint32_t api_version;
 	uint32_t nr_more;

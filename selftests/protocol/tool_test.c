@@ -156,8 +156,13 @@ TEST_F(tool, reset)
 
 TEST_F(tool, reset_that_does_not_exist)
 {
-	self->control->config.flr = false;
-	self->control->config.bus_reset = false;
+	struct fake_config config;
+
+	peer_config(&config, PEER_MAP_FILE);
+	config.flr = false;
+	config.bus_reset = false;
+	ASSERT_EQ(0, peer_close(&self->peer));
+	ASSERT_EQ(0, peer_start(&self->peer, &config, NULL));
 	EXPECT_EQ(EXIT_FAILED, TOOL("reset %s", self->socket));
 	EXPECT_NE(NULL, HAS("has no reset"));
 }

@@ -431,7 +431,8 @@ TEST_F(queue, commands_that_came_before_the_answer_are_done_in_order)
 		.access = { .region = PEER_CONFIG, .offset = 4, .count = 2 },
 		.value = command,
 	};
-	uint64_t value;
+	/* Opening the device takes some. */
+	uint64_t value, before = self->peer.root.control->nr_accesses;
 	uint16_t i;
 
 	ASSERT_EQ(0, wire_command(self->peer.sock, 2, VFIO_USER_REGION_WRITE,
@@ -441,7 +442,7 @@ TEST_F(queue, commands_that_came_before_the_answer_are_done_in_order)
 		ASSERT_EQ(0, ask_scratch(self->peer.sock, 200 + i));
 	}
 	peer_pause(20);
-	EXPECT_EQ(0, self->peer.root.control->nr_accesses);
+	EXPECT_EQ(before, self->peer.root.control->nr_accesses);
 	ASSERT_EQ(0, mirror_answer(self->peer.sock, &self->request,
 				   &self->mirror));
 
