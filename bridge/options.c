@@ -336,7 +336,7 @@ static int options_check(const struct options *opts)
 	return -1;
 }
 
-/* Syscalls at start: write */
+/* Syscalls at start: newfstatat write */
 int options_parse(struct options *opts, int argc, char **argv)
 {
 	bool early = false;
