@@ -118,7 +118,7 @@ static bool serve_hold(struct bridge *b)
 }
 
 static void serve_refuse(struct bridge *b, int fd, int error,
-			const struct ucred *peer)
+			 const struct ucred *peer)
 {
 	if (error == EACCES)
 		log_info("%s: refused client pid %d of uid %d, gid %d: neither --allow-uid nor --allow-gid lets it in",

@@ -202,11 +202,12 @@ static bool is_msix_table(const struct access *access)
 	       access->offset < nr * PCI_MSIX_ENTRY_SIZE;
 }
 
-/* Configuration space that the kernel answers without asking the device. */
-static bool is_kept(const struct access *access)
+/* Nobody answers; the kernel does, for the vendor, that it has seen before. */
+static bool is_lost(const struct access *access)
 {
-	return access->index == VFIO_PCI_CONFIG_REGION_INDEX &&
-	       access->offset < PCI_COMMAND;
+	return config()->gone &&
+	       (access->index != VFIO_PCI_CONFIG_REGION_INDEX ||
+		access->offset >= PCI_COMMAND);
 }
 
 /* One access of a width that the bus has. */
@@ -214,11 +215,11 @@ static void model_access(const struct access *access, void *data)
 {
 	uint64_t pos = position(access->index, access->offset);
 
-	if (config()->gone && !is_kept(access)) {
-		if (!access->write)
-			memset(data, 0xff, access->width);
-	} else if (access->index == VFIO_PCI_CONFIG_REGION_INDEX &&
-		 access->write)
+	if (is_lost(access) && access->write)
+		;
+	else if (is_lost(access))
+		memset(data, 0xff, access->width);
+	else if (access->index == VFIO_PCI_CONFIG_REGION_INDEX && access->write)
 		config_write(access, data);
 	else if (is_msix_table(access) && access->write)
 		;

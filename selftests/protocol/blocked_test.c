@@ -306,7 +306,7 @@ static int start(struct pair *pair, const struct fake_config *config,
 }
 
 /* Hold one of the calls of a session; NULL, or what should not have been. */
-static const char *try_call(FIXTURE_DATA(blocked) *self, unsigned int i)
+static const char *try_call(struct _test_data_blocked *self, unsigned int i)
 {
 	bool serving = i < self->recording.nr_served, last;
 	unsigned int nth = occurrence(&self->recording, i, &last);
@@ -369,7 +369,7 @@ static bool is_an_end(const struct recording *in, unsigned int at)
 }
 
 /* SIGTERM while a call is held; NULL, or what should not have been. */
-static const char *try_end(FIXTURE_DATA(blocked) *self, unsigned int i)
+static const char *try_end(struct _test_data_blocked *self, unsigned int i)
 {
 	struct fake_daemon *daemon = &self->a->daemon;
 	const char *wrong = NULL;

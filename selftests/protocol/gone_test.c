@@ -55,7 +55,7 @@ FIXTURE_TEARDOWN(gone)
 }
 
 /* A daemon, and a client that has left a mark in the device. */
-static int start(FIXTURE_DATA(gone) *self, const char *arg)
+static int start(struct _test_data_gone *self, const char *arg)
 {
 	int ret = peer_start(&self->peer, &self->config, arg);
 
@@ -260,7 +260,8 @@ TEST(device_of_a_group_that_cannot_be_reset)
 
 	fake_fail_ioctl(&pair.a.root, FAKE_DEVICE, VFIO_DEVICE_RESET, EAGAIN);
 	EXPECT_EQ(EAGAIN, try_connect(&pair.b));
-	EXPECT_TRUE(peer_log_has(&pair.a, PAIR_DEVICE_B ": cannot open the device: it cannot be reset"));
+	EXPECT_TRUE(peer_log_has(&pair.a, PAIR_DEVICE_B
+				 ": cannot open the device: it cannot be reset"));
 	EXPECT_EQ(FAKE_ID, peer_get64(&pair.a, FAKE_REG_ID));
 	ASSERT_EQ(0, peer_connect(&pair.b));
 	EXPECT_EQ(0, peer_get64(&pair.b, FAKE_REG_SCRATCH));
