@@ -38,6 +38,7 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
+	run_stack_forked();
 	run_track_forked();
 	run_pool_forked();
 	run_memory_unlock();

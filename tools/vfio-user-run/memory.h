@@ -2,10 +2,10 @@
 /*
  * What the files that deal with the program's memory share among themselves:
  * maps.c, memory.c, memory_convert.c, memory_file.c, memory_pool.c,
- * memory_track.c.
+ * memory_stack.c, memory_track.c.
  *
- * All functions but those of maps.c are called with the table of memory locked
- * (run_memory_lock()).
+ * All functions but those of maps.c, and where it says otherwise, are called
+ * with the table of memory locked (run_memory_lock()).
  */
 #ifndef MEMORY_H
 #define MEMORY_H
@@ -241,6 +241,43 @@ void run_track_forked(void);
  */
 int run_track_discard(const struct run_range *range, uint64_t start,
 		      uint64_t end);
+
+/* memory_stack.c */
+
+/**
+ * struct run_stack - a thread's stack and variables
+ * @start: first byte
+ * @end: behind the last
+ * @next: in the list of all
+ */
+struct run_stack {
+	uint64_t start;
+	uint64_t end;
+	struct run_stack *next;
+};
+
+/**
+ * run_stack_enter() - a thread begins
+ * @stack: filled in; stays in use until run_stack_leave()
+ *
+ * To be called by the thread, without the lock.
+ */
+void run_stack_enter(struct run_stack *stack);
+
+/** run_stack_leave() - a thread ends; to be called by it, without the lock */
+void run_stack_leave(struct run_stack *stack);
+
+/** run_stack_forked() - in a child: no other thread is there any more */
+void run_stack_forked(void);
+
+/**
+ * run_stack_in() - is the stack of a thread in a range?
+ * @start: first byte
+ * @end: behind the last
+ *
+ * Return: NULL, or which, for run_memory_refuse().
+ */
+const char *run_stack_in(uint64_t start, uint64_t end);
 
 /* memory_convert.c */
 

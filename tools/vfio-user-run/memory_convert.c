@@ -16,8 +16,8 @@
  *
  * This thread is the one that wakes the others, so from the protection on until
  * then it must not write to the memory itself: it has its signals blocked, calls
- * no function that has state, and writes to its stack only. Its stack can't be
- * turned.
+ * no function that has state, and writes to its stack only. No thread's stack can
+ * be turned (memory_stack.c).
  *
  * A private mapping of a file can't be registered. It is converted if nobody
  * else could write to it.
@@ -38,9 +38,6 @@
 
 #define CONVERT_BATCH		512
 #define CONVERT_COPY_MAX	(1ULL << 30)
-/* Stack that functions called from here, and our callers, may use: generously. */
-#define CONVERT_STACK_BELOW	(256 << 10)
-#define CONVERT_STACK_ABOVE	(16 << 10)
 
 #define PAGEMAP_PRESENT		(1ULL << 63)
 #define PAGEMAP_SWAPPED		(1ULL << 62)
@@ -98,22 +95,15 @@ static bool convert_alone(void)
 	return !run_real()->stat("/proc/self/task", &st) && st.st_nlink == 3;
 }
 
-static bool convert_is_stack(const struct convert *c)
-{
-	uint64_t here = (uintptr_t)__builtin_frame_address(0);
-
-	return c->start < here + CONVERT_STACK_ABOVE &&
-	       c->start + c->len > here - CONVERT_STACK_BELOW;
-}
-
 static const char *convert_obstacle(const struct convert *c)
 {
+	const char *stack = run_stack_in(c->start, c->start + c->len);
 	unsigned int flags = c->flags;
 
 	if (flags & RUN_VMA_GROWS)
 		return "it is a stack that grows";
-	if (convert_is_stack(c))
-		return "the calling thread has its stack there";
+	if (stack)
+		return stack;
 	if (flags & RUN_VMA_WIPEONFORK)
 		return "it is to be wiped on fork (MADV_WIPEONFORK)";
 	if (flags & RUN_VMA_UFFD)
