@@ -143,8 +143,8 @@ $(O)/san/vfio-user-run: $(call san-objs,$(launch-parts)) $(O)/san/.flags
 preload-wrap	:= open close dup fcntl ioctl read write mmap munmap mremap \
 		   stat fstat
 
-# Two names of one function, where off_t has 64 bits in any case. To --wrap, the
-# library's own is the real one.
+# Two names of one function, where off_t has 64 bits in any case, and those that
+# libc has had all along besides. To --wrap, the library's own is the real one.
 preload-same	:= open64=__real_open openat64=openat __open64_2=__open_2 \
 		   __openat64_2=__openat_2 fcntl64=__real_fcntl pread64=pread \
 		   __pread64_chk=__pread_chk pwrite64=pwrite preadv64=preadv \
@@ -152,7 +152,11 @@ preload-same	:= open64=__real_open openat64=openat __open64_2=__open_2 \
 		   lseek64=lseek stat64=__real_stat lstat64=lstat fstat64=__real_fstat \
 		   fstatat64=fstatat __xstat64=__xstat __lxstat64=__lxstat \
 		   __fxstat64=__fxstat __fxstatat64=__fxstatat \
-		   eaccess=euidaccess mmap64=__real_mmap
+		   eaccess=euidaccess mmap64=__real_mmap creat64=creat \
+		   __open=__real_open __open64=__real_open \
+		   __close=__real_close __dup2=dup2 __fcntl=__real_fcntl \
+		   __read=__real_read __write=__real_write __pread64=pread \
+		   __pwrite64=pwrite __lseek=lseek llseek=lseek
 
 $(preload): $(patsubst %.c,$(O)/pic/%.o,$(preload-parts)) $(O)/.flags
 	$(call link,$(CFLAGS) -shared -Wl$(comma)-z$(comma)defs \

@@ -5,8 +5,10 @@
  * Not a test of the kernel's VFIO: some of this is different there, as is said
  * in vfio-user-run's documentation.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <linux/vfio.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -262,14 +264,19 @@ TEST_F(process, closes_behind_our_back)
 
 TEST_F(process, knows_the_names_of_old_libraries)
 {
-	struct stat st[4];
+	struct stat st[8];
 	unsigned int i;
 
 	EXPECT_EQ(0, __xstat(1, "/dev/vfio/vfio", &st[0]));
 	EXPECT_EQ(0, __lxstat(1, "/dev/vfio/vfio", &st[1]));
 	EXPECT_EQ(0, __fxstat(1, self->p.container, &st[2]));
 	EXPECT_EQ(0, __fxstatat(1, AT_FDCWD, "/dev/vfio/vfio", &st[3], 0));
-	for (i = 0; i < 4; i++) {
+	/* In the old program these four have names that end in 64. */
+	EXPECT_EQ(0, stat("/dev/vfio/vfio", &st[4]));
+	EXPECT_EQ(0, lstat("/dev/vfio/vfio", &st[5]));
+	EXPECT_EQ(0, fstat(self->p.container, &st[6]));
+	EXPECT_EQ(0, fstatat(AT_FDCWD, "/dev/vfio/vfio", &st[7], 0));
+	for (i = 0; i < 8; i++) {
 		EXPECT_TRUE(S_ISCHR(st[i].st_mode));
 		EXPECT_EQ(st[0].st_rdev, st[i].st_rdev);
 	}
@@ -277,6 +284,37 @@ TEST_F(process, knows_the_names_of_old_libraries)
 	EXPECT_EQ(0, __xstat(1, "/dev", &st[0]));
 	EXPECT_TRUE(S_ISDIR(st[0].st_mode));
 	EXPECT_EQ(ENOENT, ERRNO_OF(__lxstat(1, "/dev/no/such", &st[0])));
+}
+
+/* Of these there is one in the library, whatever libc has. */
+TEST_F(process, knows_names_that_no_header_has)
+{
+	int (*by_how)(int dir, const char *path, const struct open_how *how,
+		      size_t size) = dlsym(RTLD_DEFAULT, "openat2");
+	int (*also_close)(int fd) = dlsym(RTLD_DEFAULT, "__close");
+	int (*also_open)(const char *path, int flags, ...) =
+		dlsym(RTLD_DEFAULT, "__open");
+	struct open_how how = { .flags = O_RDWR };
+	int fds[3];
+	unsigned int i;
+
+	ASSERT_TRUE(by_how && also_close && also_open);
+	fds[0] = also_open("/dev/vfio/vfio", O_RDWR);
+	fds[1] = by_how(AT_FDCWD, "/dev/vfio/vfio", &how, sizeof(how));
+	fds[2] = creat("/dev/vfio/vfio", 0600);
+	for (i = 0; i < 3; i++) {
+		ASSERT_LE(0, fds[i]);
+		EXPECT_EQ(VFIO_API_VERSION, ioctl(fds[i],
+						  VFIO_GET_API_VERSION));
+		EXPECT_EQ(0, also_close(fds[i]));
+		EXPECT_EQ(EBADF, ERRNO_OF(ioctl(fds[i],
+						VFIO_GET_API_VERSION)));
+	}
+	/* And gives others to the kernel */
+	EXPECT_EQ(ENOENT, ERRNO_OF(by_how(AT_FDCWD, "/dev/no/such", &how,
+					  sizeof(how))));
+	EXPECT_EQ(EFAULT, ERRNO_OF(by_how(AT_FDCWD, "/dev/vfio/vfio", NULL,
+					  sizeof(how))));
 }
 
 TEST_F(process, knows_the_names_of_fortified_calls)

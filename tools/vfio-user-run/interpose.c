@@ -9,10 +9,12 @@
  */
 #undef _FORTIFY_SOURCE
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <linux/vfio.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 
 #include "cdev_abi.h"
 #include "debug.h"
@@ -96,6 +98,31 @@ INTERPOSED int __openat_2(int dir, const char *path, int flags)
 	if (open_node(dir, path, flags, &fd))
 		return fd;
 	return open_other(dir, path, NEXT(__openat_2)(dir, path, flags));
+}
+
+INTERPOSED int creat(const char *path, mode_t mode)
+{
+	int fd;
+
+	if (open_node(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, &fd))
+		return fd;
+	return open_other(AT_FDCWD, path, NEXT(creat)(path, mode));
+}
+
+/* What is to be looked up in its own way, or isn't known, is the kernel's. */
+INTERPOSED int openat2(int dir, const char *path, const struct open_how *how,
+		       size_t size)
+{
+	struct open_how own;
+	int fd;
+
+	if (size == sizeof(own) && !run_copy_in(&own, how, size) &&
+	    !(own.resolve & ~(uint64_t)(RESOLVE_NO_SYMLINKS |
+					RESOLVE_NO_MAGICLINKS)) &&
+	    open_node(dir, path, own.flags, &fd))
+		return fd;
+	return open_other(dir, path,
+			  syscall(SYS_openat2, dir, path, how, size));
 }
 
 /*

@@ -36,10 +36,13 @@ void *run_next(atomic_uintptr_t *slot, const char *name);
 	(__typeof__(name) *)(f_ ? (void *)f_ : run_next(&next_, #name)); \
 })
 
+struct open_how;
+
 /*
  * Names that no header declares, or only for some programs: those of
- * _FORTIFY_SOURCE, and of a libc before 2.33.
+ * _FORTIFY_SOURCE, of a libc before 2.33, and of one since 2.43.
  */
+int openat2(int dir, const char *path, const struct open_how *how, size_t size);
 int __open_2(const char *path, int flags);
 int __openat_2(int dir, const char *path, int flags);
 ssize_t __read_chk(int fd, void *buf, size_t count, size_t room);
