@@ -133,6 +133,11 @@ result('old_process_test is old',
 		 @stats));
 result('old_ioctl_test is old',
        looks_old("$build/selftests/run/old_ioctl_test"));
+
+my ($linker) = map { /interpreter: (\S+?)\]/ } output('readelf', '-l',
+		"$build/selftests/run/new_process_test");
+result('new_process_test has a libc of its own',
+       ($linker // '') =~ m{/libc-root-[^/]+/} ? () : "its linker is $linker");
 print "1..$number\n";
 
 __DATA__
