@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "bridge.h"
+#include "json.h"
 
 /* Maps that the device can't reach are listed, up to this many. */
 #define MONITOR_MAX_MAPS	16
@@ -139,7 +140,7 @@ static char *monitor_format(struct daemon *d)
 					      monitor_bridge(&d->bridges[i]));
 		root = json_pack("{s:o}", "devices", list);
 	}
-	text = json_dumps(root, JSON_INDENT(2));
+	text = json_text(root, JSON_INDENT(2));
 	json_decref(root);
 	return text;
 }

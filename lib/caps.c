@@ -27,6 +27,7 @@
 #include <string.h>
 
 #include "caps.h"
+#include "json.h"
 #include "vfio_user.h"
 
 enum cap_type {
@@ -311,7 +312,7 @@ char *caps_format(const struct vfio_user_caps *caps)
 	}
 	if (caps->knows_iova_ranges && caps_format_iova_ranges(caps, json))
 		goto put_root;
-	text = json_dumps(root, JSON_COMPACT);
+	text = json_text(root, JSON_COMPACT);
 
 put_root:
 	json_decref(root);

@@ -282,7 +282,7 @@ sigaddset sigemptyset:
 
 capng_clear capng_have_capability capng_update:
 json_array json_array_append_new json_array_get json_array_size json_delete:
-json_dumps json_false json_integer json_integer_value json_loadb json_null:
+json_dumpb json_false json_integer json_integer_value json_loadb json_null:
 json_object json_object_get json_object_seed json_object_set_new json_pack:
 json_string json_true nl_socket_alloc nl_socket_get_fd:
 pci_alloc pci_cleanup pci_set_param:
