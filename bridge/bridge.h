@@ -1148,8 +1148,10 @@ void uevent_handle(struct daemon *d);
  * serve_loop() - serve clients until a signal or the last device ends it
  * @d: the daemon. Its sockets listen, or have sessions already; when this
  *     returns it has no session and retains no device.
+ *
+ * Return: the exit code.
  */
-void serve_loop(struct daemon *d);
+int serve_loop(struct daemon *d);
 
 /**
  * serve_end() - hang up on all clients, close retained devices

@@ -268,10 +268,9 @@ static int main_serve(struct daemon *d)
 
 	for (i = 0; i < d->nr_bridges && !ret; i++)
 		ret = main_begin(&d->bridges[i]) ? BRIDGE_EXIT_SOCKET : 0;
-	if (ret)
-		serve_end(d);
-	else
-		serve_loop(d);
+	if (!ret)
+		return serve_loop(d);
+	serve_end(d);
 	return ret;
 }
 

@@ -307,14 +307,19 @@ void serve_end(struct daemon *d)
 		serve_end_retained(d, limit);
 }
 
-void serve_loop(struct daemon *d)
+int serve_loop(struct daemon *d)
 {
 	struct pollfd fds[POLL_MAX];
+	int ret = BRIDGE_EXIT_OK;
 	bool stop = false;
 
 	while (!stop) {
-		if (serve_poll(d, fds) < 0 && errno != EINTR)
+		if (serve_poll(d, fds) < 0 && errno != EINTR) {
+			log_err("cannot wait for clients: %s",
+				strerrordesc_np(errno));
+			ret = BRIDGE_EXIT_FAILED;
 			break;
+		}
 		serve_reap(d);
 		serve_check_retained(d, fds);
 		if (fds[POLL_UEVENT].revents)
@@ -326,4 +331,5 @@ void serve_loop(struct daemon *d)
 			serve_accept_all(d, fds);
 	}
 	serve_end(d);
+	return ret;
 }
