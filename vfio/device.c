@@ -33,7 +33,7 @@ int vfio_read_group(const char *sysfs)
 	snprintf(path, sizeof(path), "%s/iommu_group", sysfs);
 	n = readlink(path, link, sizeof(link) - 1);
 	if (n < 0)
-		return -1;
+		return -errno;
 	link[n] = '\0';
 	number = strrchr(link, '/');
 	return atoi(number ? number + 1 : link);
@@ -132,6 +132,12 @@ int vfio_identify(struct vfio_device *dev, const char *name,
 	strcpy(dev->sysfs, sysfs);
 
 	dev->group = vfio_read_group(sysfs);
+	/* A group that isn't known of is shared without anybody's knowing. */
+	if (dev->group < 0 && dev->group != -ENOENT) {
+		vfio_why_set(why, "its IOMMU group cannot be read: %s",
+			     strerrordesc_np(-dev->group));
+		return dev->group;
+	}
 	vfio_read_cdev(sysfs, dev->cdev, sizeof(dev->cdev));
 	snprintf(path, sizeof(path), "%s/mdev_type", sysfs);
 	dev->emulated = !access(path, F_OK);

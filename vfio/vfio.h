@@ -138,7 +138,7 @@ struct vfio_address {
  * struct vfio_device - an open device
  * @name: as the kernel knows it: PCI address or mdev UUID
  * @sysfs: its directory in /sys
- * @group: IOMMU group number, -1 if it has none
+ * @group: IOMMU group number, negative if it has none
  * @cdev: name in /dev/vfio/devices, empty if it has none
  * @noiommu: no IOMMU confines it, and the operator said that that's all right
  * @emulated: a mediated device: no IOMMU stands behind it
@@ -271,7 +271,7 @@ bool vfio_device_reset_touches(const struct vfio_device *dev,
  * vfio_read_group() - a device's IOMMU group
  * @sysfs: its directory in /sys
  *
- * Return: the number, or -1 if it has none.
+ * Return: the number, -ENOENT if it has none, or another negative errno.
  */
 int vfio_read_group(const char *sysfs);
 
