@@ -271,8 +271,8 @@ struct space;
  * @closing: end the session after this message's reply
  * @ending: the thread receives no more
  * @done: the thread has nothing left to do
- * @unsure: the kernel didn't unmap what it should have: what the device can
- *          reach, only closing it makes sure of
+ * @unsure: the kernel didn't unmap or end what it should have: what the device
+ *          can reach and do, only closing it makes sure of
  * @gone: the device's configuration has read all ones
  * @burst: messages since @burst_since
  * @burst_since: CLOCK_MONOTONIC milliseconds

@@ -55,8 +55,12 @@ static void device_set_gone(struct session *s)
 
 void device_quiesce(struct session *s)
 {
-	if (vfio_device_quiesce(&s->dev) == -ENODEV)
+	int ret = vfio_device_quiesce(&s->dev);
+
+	if (ret == -ENODEV)
 		device_set_gone(s);
+	else if (ret)
+		s->unsure = true;
 }
 
 void device_look_at(struct session *s, const void *data, size_t len)
@@ -214,9 +218,13 @@ static bool device_retain(struct session *s)
 	bool asleep;
 	int req;
 
-	if (b->opts->on_disconnect != ON_DISCONNECT_RETAIN || s->unsure ||
-	    s->gone)
+	if (b->opts->on_disconnect != ON_DISCONNECT_RETAIN || s->gone)
 		return false;
+	if (s->unsure) {
+		log_err("%s: the kernel did not end all of the session: closed instead of retained",
+			b->device.name);
+		return false;
+	}
 	dev = malloc(sizeof(*dev));
 	if (!dev) {
 		log_err("%s: out of memory: closed instead of retained",

@@ -177,9 +177,10 @@ static int feature_logging_stop(struct session *s, struct msg *m)
 
 void feature_stop_all(struct session *s)
 {
-	if (s->logging)
-		vfio_feature(&s->dev, VFIO_USER_FEATURE_SET |
-			     VFIO_USER_FEATURE_DMA_LOGGING_STOP, NULL, 0);
+	if (s->logging &&
+	    vfio_feature(&s->dev, VFIO_USER_FEATURE_SET |
+			 VFIO_USER_FEATURE_DMA_LOGGING_STOP, NULL, 0))
+		s->unsure = true;
 	s->logging = false;
 }
 

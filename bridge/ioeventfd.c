@@ -48,8 +48,9 @@ void ioeventfd_close_all(struct session *s)
 
 		if (s->doorbells[i] < 0)
 			continue;
-		vfio_ioeventfd(&s->dev, d->region, d->offset, d->width,
-			       d->data, -1);
+		if (vfio_ioeventfd(&s->dev, d->region, d->offset, d->width,
+				   d->data, -1))
+			s->unsure = true;
 		close_fd(&s->doorbells[i]);
 	}
 }

@@ -414,31 +414,37 @@ void vfio_device_close(struct vfio_device *dev)
 static int vfio_stop_bus_master(struct vfio_device *dev)
 {
 	uint16_t command;
+	ssize_t n;
 
 	if (!(dev->flags & VFIO_DEVICE_FLAGS_PCI) ||
 	    dev->nr_regions <= VFIO_PCI_CONFIG_REGION_INDEX)
 		return 0;
-	if (vfio_region_read(dev, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND,
-			     &command, sizeof(command)) != sizeof(command))
-		return 0;
-	/* That bit is the kernel's own. */
-	if ((command | PCI_COMMAND_INTX_DISABLE) == UINT16_MAX)
-		return -ENODEV;
-	command &= ~PCI_COMMAND_MASTER;
-	vfio_region_write(dev, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND,
-			  &command, sizeof(command));
-	return 0;
+	n = vfio_region_read(dev, VFIO_PCI_CONFIG_REGION_INDEX, PCI_COMMAND,
+			     &command, sizeof(command));
+	if (n == sizeof(command)) {
+		/* That bit is the kernel's own. */
+		if ((command | PCI_COMMAND_INTX_DISABLE) == UINT16_MAX)
+			return -ENODEV;
+		command &= ~PCI_COMMAND_MASTER;
+		n = vfio_region_write(dev, VFIO_PCI_CONFIG_REGION_INDEX,
+				      PCI_COMMAND, &command, sizeof(command));
+	}
+	return n == sizeof(command) ? 0 : n < 0 ? n : -EIO;
 }
 
 int vfio_device_quiesce(struct vfio_device *dev)
 {
-	int ret = vfio_stop_bus_master(dev);
+	int err, ret = vfio_stop_bus_master(dev);
 	uint32_t i;
 
 	for (i = 0; i < dev->nr_irqs; i++) {
-		if (dev->irqs[i].count)
-			vfio_irq_set(dev, VFIO_IRQ_SET_DATA_NONE |
-				     VFIO_IRQ_SET_ACTION_TRIGGER, i, 0, 0, NULL);
+		if (!dev->irqs[i].count)
+			continue;
+		err = vfio_irq_set(dev, VFIO_IRQ_SET_DATA_NONE |
+				   VFIO_IRQ_SET_ACTION_TRIGGER, i, 0, 0, NULL);
+		/* So drivers say that there is nothing to disable. */
+		if (err != -EINVAL && err != -ENOTTY && !ret)
+			ret = err;
 	}
 	return ret;
 }

@@ -235,10 +235,10 @@ void vfio_device_close(struct vfio_device *dev);
  * vfio_device_quiesce() - stop a device that nobody drives any more
  * @dev: an open device
  *
- * Bus mastering off, then every interrupt index disabled. Errors are ignored:
- * a device that is gone is quiet.
+ * Bus mastering off, then every interrupt index disabled, as far as that goes.
  *
- * Return: 0; -ENODEV if its configuration reads all ones.
+ * Return: 0; -ENODEV if its configuration reads all ones; or the first error, and
+ * then only closing it makes sure of it.
  */
 int vfio_device_quiesce(struct vfio_device *dev);
 
