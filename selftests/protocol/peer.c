@@ -35,12 +35,15 @@ const char *peer_program(const char *name)
 {
 	static char path[512];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	char *dir;
+	char *dir = path;
+	int i;
 
 	path[max(n, (ssize_t)0)] = '\0';
-	dir = strstr(path, "/selftests/protocol/");
-	if (!dir)
-		dir = path;
+	/* This program is selftests/ROOM/NAME. */
+	for (i = 0; i < 3 && strrchr(path, '/'); i++) {
+		dir = strrchr(path, '/');
+		*dir = '\0';
+	}
 	snprintf(dir, sizeof(path) - (dir - path), "/%s", name);
 	return path;
 }
