@@ -331,20 +331,45 @@ struct listener {
 	ino_t ino;
 };
 
+/* Files that a session can show, to be the same client as others. */
+#define SPACE_MAX_SHOWN		64
+
+/**
+ * struct space_file - a file of a client's memory
+ * @dev: of the file
+ * @ino: the same
+ * @writeable: the client can write to it
+ */
+struct space_file {
+	dev_t dev;
+	ino_t ino;
+	bool writeable;
+};
+
 /**
  * struct space_member - a device's place in what its group shares (space.c)
  * @in: it has one: a session has the device, or it is retained
  * @uid: whose it is
  * @pid: the same
  * @session: that has the device; NULL while it is retained
- * @maps: files that it has mapped, which show that it is the same client as the
- *        others
+ * @same: it is of the client that has the group; set by its own thread, for
+ *        good
+ * @told: the log has told that it isn't
+ * @looked: when it was last looked whether it is, see struct space
+ * @nr_shown: entries of @shown in use
+ * @shown: files that it has mapped before it was
+ * @maps: maps that it has
  */
 struct space_member {
 	bool in;
 	uid_t uid;
 	pid_t pid;
 	struct session *session;
+	bool same;
+	bool told;
+	uint64_t looked;
+	unsigned int nr_shown;
+	struct space_file shown[SPACE_MAX_SHOWN];
 	uint32_t maps;
 };
 
@@ -801,6 +826,26 @@ bool space_keep(struct bridge *b);
 void space_leave(struct bridge *b);
 
 /**
+ * space_check_power() - may the session do what could make its device do DMA?
+ * @s: the session
+ *
+ * If nobody else has the group, it is this client's from now on.
+ *
+ * Return: 0, or -EACCES as long as the session hasn't shown that it is of the
+ * client that has the group, which the log says once.
+ */
+int space_check_power(struct session *s);
+
+/**
+ * space_give_fd() - may the client have the device's fd?
+ * @s: the session
+ *
+ * As space_check_power(), and said of each fd that is about to be sent: the
+ * client may keep it.
+ */
+bool space_give_fd(struct session *s);
+
+/**
  * space_last_peer() - who had the device, or another of its group, last
  * @b: the bridge
  *
@@ -814,8 +859,8 @@ struct ucred space_last_peer(struct bridge *b);
  * @map: the client's map, checked against the session's others
  * @fd: the client's file
  *
- * Return: 0; -EACCES: it isn't the memory of the client that has the other
- * devices; -EEXIST: something else is mapped there; -ENOSPC: too many maps; or
+ * Return: 0; -EACCES: it isn't the memory of the client that has the group, and
+ * the session is closing; -EEXIST: something else is mapped there; -ENOSPC: too many maps; or
  * what the kernel says.
  */
 int space_map(struct session *s, const struct vfio_user_dma_map *map, int fd);

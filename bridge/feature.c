@@ -267,6 +267,7 @@ int feature_handle(struct session *s, struct msg *m)
 	uint32_t index = request->flags & VFIO_USER_FEATURE_MASK;
 	uint32_t methods = request->flags & FEATURE_METHODS;
 	const struct feature *f;
+	int ret = 0;
 
 	if (request->argsz < sizeof(*request) ||
 	    request->flags & ~FEATURE_FLAGS)
@@ -278,5 +279,8 @@ int feature_handle(struct session *s, struct msg *m)
 		return feature_probe(s, m);
 	if (!methods || methods == FEATURE_METHODS || methods & ~f->methods)
 		return -EINVAL;
-	return f->handle(s, m);
+	/* A state that is resumed is whatever the client says, DMA included. */
+	if (methods & VFIO_USER_FEATURE_SET)
+		ret = space_check_power(s);
+	return ret ? ret : f->handle(s, m);
 }

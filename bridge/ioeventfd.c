@@ -97,6 +97,10 @@ int ioeventfd_handle(struct session *s, struct msg *m)
 	    s->dev.regions[request->index].error)
 		return -EINVAL;
 	n = ioeventfd_list(s, request->index, which);
+	/* What fires them writes to the device. */
+	ret = n ? space_check_power(s) : 0;
+	if (ret)
+		return ret;
 	len = sizeof(*reply) + n * sizeof(*io);
 	reply = session_reply(s, m, len);
 	if (!reply)

@@ -6,7 +6,8 @@
  * counted anew, because the chain on the wire begins behind our structure and
  * not behind the kernel's. With --mmap=off nothing says that a region could be
  * mapped: no flag, no sparse areas, no fd, and no kernel object of the device
- * leaves the daemon.
+ * leaves the daemon. So it is, too, for a session that hasn't shown that it may
+ * have power over the device (space.c).
  *
  * An access is one system call of the width that was asked for.
  */
@@ -29,17 +30,15 @@ static const struct vfio_region *region_find(const struct session *s,
 	return &s->dev.regions[index];
 }
 
-static bool region_can_map(const struct session *s,
-			   const struct vfio_region *region)
+static bool region_can_map(struct session *s, const struct vfio_region *region)
 {
 	return s->bridge->opts->mmap &&
-	       region->flags & VFIO_REGION_INFO_FLAG_MMAP;
+	       region->flags & VFIO_REGION_INFO_FLAG_MMAP && space_give_fd(s);
 }
 
 /* Offsets into region->caps of the capabilities that the client is told of. */
-static unsigned int region_list_caps(const struct session *s,
-				     const struct vfio_region *region,
-				     uint32_t *at)
+static unsigned int region_list_caps(const struct vfio_region *region,
+				     bool map, uint32_t *at)
 {
 	uint32_t offset = region->caps ? region->caps_offset : 0;
 	unsigned int n = 0;
@@ -52,7 +51,7 @@ static unsigned int region_list_caps(const struct session *s,
 			break;
 		memcpy(&header, (char *)region->caps + pos, sizeof(header));
 		if (header.id != VFIO_REGION_INFO_CAP_SPARSE_MMAP ||
-		    region_can_map(s, region))
+		    map)
 			at[n++] = pos;
 		if (header.next <= offset)
 			break;
@@ -77,13 +76,12 @@ static uint32_t region_cap_len(const struct vfio_region *region, uint32_t pos)
  * Write the chain behind @info, if @info isn't NULL; returns the length of the
  * whole, structure and chain.
  */
-static size_t region_copy_caps(const struct session *s,
-			       const struct vfio_region *region,
+static size_t region_copy_caps(const struct vfio_region *region, bool map,
 			       struct vfio_user_region_info *info)
 {
 	size_t len = sizeof(*info);
 	uint32_t at[REGION_MAX_CAPS];
-	unsigned int i, n = region_list_caps(s, region, at);
+	unsigned int i, n = region_list_caps(region, map, at);
 
 	for (i = 0; i < n; i++) {
 		uint32_t cap_len = region_cap_len(region, at[i]);
@@ -113,12 +111,12 @@ int region_handle_info(struct session *s, struct msg *m)
 
 	if (argsz < sizeof(*reply) || !region)
 		return -EINVAL;
-	len = region_copy_caps(s, region, NULL);
+	map = region_can_map(s, region);
+	len = region_copy_caps(region, map, NULL);
 	reply = session_reply(s, m, len);
 	if (!reply)
 		return 0;
 
-	map = region_can_map(s, region);
 	*reply = (struct vfio_user_region_info){
 		.argsz = len,
 		.flags = region->flags & (VFIO_USER_REGION_FLAG_READ |
@@ -135,7 +133,7 @@ int region_handle_info(struct session *s, struct msg *m)
 	} else if (len > sizeof(*reply)) {
 		reply->flags |= VFIO_USER_REGION_FLAG_CAPS;
 		reply->cap_offset = sizeof(*reply);
-		region_copy_caps(s, region, reply);
+		region_copy_caps(region, map, reply);
 	}
 	return session_reply_send(s, m, len, map ? s->dev.fd : -1);
 }
@@ -229,7 +227,9 @@ int region_handle_write(struct session *s, struct msg *m)
 		return ret;
 	if (request->count > m->len - sizeof(*request))
 		return -EINVAL;
-	ret = shadow_pull(s);
+	ret = space_check_power(s);
+	if (!ret)
+		ret = shadow_pull(s);
 	if (ret)
 		return ret;
 	reply = session_reply(s, m, sizeof(*reply));
@@ -273,7 +273,9 @@ int region_handle_write_multi(struct session *s, struct msg *m)
 	if (request->wr_cnt >
 	    (m->len - sizeof(*request)) / sizeof(request->wrs[0]))
 		return -EINVAL;
-	ret = shadow_pull(s);
+	ret = space_check_power(s);
+	if (!ret)
+		ret = shadow_pull(s);
 	if (ret)
 		return ret;
 	reply = session_reply(s, m, sizeof(*reply));

@@ -8,13 +8,34 @@
  *
  * - the same uid, as the kernel says of their sockets. Another is refused at
  *   VERSION, as long as a session has a device of the group, or one is retained;
- * - the same memory. While other sessions have maps, the first file that a
- *   session maps must be one that is mapped already. A user's other VMM is told
- *   apart by that. As long as it has it mapped, it maps what it likes.
+ * - the same memory. Whoever is first to map a file, or to get power over a
+ *   device, is the client that the group is for. Any other session has to show
+ *   that it is the same, by a file for each of those that the client has mapped:
+ *   it could then have mapped all of that memory itself.
  *
- * Only the first of the two keeps anybody out who means harm: a device reaches
- * what the others have mapped before its own client has mapped anything. The
- * second is for mistakes.
+ * Until it has, a session has no power over its device: none that could make it
+ * do DMA. It isn't given the device's fd; it writes to no region, neither by
+ * message nor by doorbell, since bus mastering is a bit in configuration space,
+ * and some devices have a way there from a BAR, or from a capability; it sets no
+ * feature. Bus mastering is off then: the kernel clears it when a device is
+ * opened, and the end of each session clears it. It may read, set up interrupts,
+ * which are DMA and don't get out without bus mastering, and reset its device,
+ * if that resets no other. And it may map what the client has mapped, which
+ * gives it nothing but the proof. What else it maps ends its session.
+ *
+ * So at any time, whatever came in which order, all that is mapped for the group
+ * and all power over its devices are of sessions that are the same; and what
+ * these do later, unmapping all included, doesn't change who they are. Nobody
+ * can show anything while they have nothing mapped.
+ *
+ * A session may end and its client keep the device's fd, unseen. As long as it
+ * has another session in the group, that is all the same to anybody else. When
+ * the last of them is gone, the address space must not become another's: the
+ * sessions that have shown nothing are ended, and nobody gets in before all are
+ * gone. Then the container is closed, and whoever has an fd left keeps the
+ * kernel from giving out the group again. What is retained is its client's
+ * until it is closed, and who takes it over counts as that client: this is what
+ * retaining is for.
  *
  * Maps are shared, too. A VMM announces the same memory for each of its devices,
  * and the kernel takes it once: maps that are alike are counted, by a bit for
@@ -55,13 +76,16 @@
 /* How often those who wait look whether they still should. */
 #define SPACE_STEP_MS		50
 
+/* Something else than a file: of no use to show anything, like nobody else's. */
+#define SPACE_NO_FILE(s)	((struct space_file){ .ino = (s)->bridge->index })
+
 /**
  * struct space_map - a map that the kernel has, or is about to have
  * @iova: first I/O virtual address
  * @size: in bytes
  * @flags: VFIO_USER_DMA_MAP_READ and _WRITE
- * @dev: of the file
- * @ino: of the file
+ * @is_file: not the device's own fd
+ * @file: which, and whether the session whose map it was may write to it
  * @offset: in the file, in bytes
  * @users: by index of the bridge, a bit
  * @busy: the kernel is at it
@@ -70,8 +94,8 @@ struct space_map {
 	uint64_t iova;
 	uint64_t size;
 	uint32_t flags;
-	dev_t dev;
-	ino_t ino;
+	bool is_file;
+	struct space_file file;
 	uint64_t offset;
 	uint64_t users;
 	bool busy;
@@ -86,7 +110,10 @@ struct space_map {
  * @maps: of struct space_map, see tsearch(3); none overlap
  * @nr_maps: how many
  * @max_maps: how many there may be; 0 until a device is open
+ * @changes: counts what may make a session the same
  * @broken: the kernel didn't unmap
+ * @given: somebody got the fd of a device
+ * @stale: and may have it still, but has no device any more
  * @last: who got a device last
  */
 struct space {
@@ -97,7 +124,10 @@ struct space {
 	void *maps;
 	uint32_t nr_maps;
 	uint32_t max_maps;
+	uint64_t changes;
 	bool broken;
+	bool given;
+	bool stale;
 	struct ucred last;
 };
 
@@ -110,6 +140,7 @@ static struct space *space_new(struct daemon *d, int group)
 		return NULL;
 	sp->daemon = d;
 	sp->group = group;
+	sp->changes = 1;
 	pthread_mutex_init(&sp->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -131,7 +162,7 @@ int space_start(struct daemon *d)
 			if (!a->space)
 				return -ENOMEM;
 			b->space = a->space;
-			log_info("%s shares IOMMU group %d with %s: only clients of the same user and the same memory can have them at one time",
+			log_info("%s shares IOMMU group %d with %s: only clients of the same user and the same memory can use them at one time",
 				 b->device.name, b->group, a->device.name);
 		}
 	}
@@ -214,6 +245,8 @@ static void __printf(3, 4) space_refuse(const struct session *s,
 
 static const char space_broken[] =
 	"memory was not unmapped, and not all who could reach it are gone";
+static const char space_stale[] =
+	"the client that had the group is gone and may have kept the fd of a device, and not all who came meanwhile are gone";
 
 /* With the lock: a member that keeps this client out, or NULL. */
 static struct bridge *space_obstacle(const struct session *s, const char **why)
@@ -225,6 +258,8 @@ static struct bridge *space_obstacle(const struct session *s, const char **why)
 	while ((other = space_next(self->space, self, &i))) {
 		if (self->space->broken)
 			*why = space_broken;
+		else if (self->space->stale)
+			*why = space_stale;
 		else if (other->member.uid != s->peer.uid)
 			*why = "it is another user's";
 		else if (self->opts->shadow_max)
@@ -236,12 +271,39 @@ static struct bridge *space_obstacle(const struct session *s, const char **why)
 	return NULL;
 }
 
+/* With the lock: is somebody who has the group about to be gone? */
+static bool space_is_ending(const struct session *s)
+{
+	struct bridge *other;
+	unsigned int i = 0;
+
+	while ((other = space_next(s->bridge->space, s->bridge, &i))) {
+		if (other->member.same && other->member.session &&
+		    session_is_ending(other->member.session))
+			return true;
+	}
+	return false;
+}
+
+/* With the lock: is there anything in the way that is worth waiting for? */
+static bool space_should_wait(const struct session *s,
+			      const struct bridge *obstacle)
+{
+	if (obstacle)
+		return obstacle->member.session &&
+		       session_is_ending(obstacle->member.session);
+	/* A client that has begun anew is not the same as it was. */
+	return space_is_ending(s);
+}
+
+/* What was retained is still whose it was. */
 static void space_enter(struct session *s)
 {
 	struct space_member *m = &s->bridge->member;
 
 	*m = (struct space_member){
 		.in = true,
+		.same = m->in && m->same,
 		.uid = s->peer.uid,
 		.pid = s->peer.pid,
 		.session = s,
@@ -259,14 +321,13 @@ int space_join(struct session *s)
 	if (!sp)
 		return 0;
 	pthread_mutex_lock(&sp->lock);
-	while ((other = space_obstacle(s, &why))) {
-		/* As good as gone is worth waiting for. */
-		if (!other->member.session || space_now() >= limit ||
-		    !session_is_ending(other->member.session) ||
+	do {
+		other = space_obstacle(s, &why);
+		if (!space_should_wait(s, other) || space_now() >= limit ||
 		    session_is_ending(s))
 			break;
 		space_wait(sp);
-	}
+	} while (true);
 	/* Nobody but itself, retained: it is to be closed, as all were. */
 	if (!other && sp->broken)
 		other = s->bridge;
@@ -307,19 +368,39 @@ struct ucred space_last_peer(struct bridge *b)
 	return last;
 }
 
-bool space_keep(struct bridge *b)
+static uint64_t space_bit_of(const struct bridge *b)
 {
-	struct space *sp = b->space;
-	bool keep;
+	return UINT64_C(1) << b->index;
+}
 
-	if (!sp)
-		return true;
-	pthread_mutex_lock(&sp->lock);
-	b->member.session = NULL;
-	keep = !sp->broken;
-	pthread_cond_broadcast(&sp->changed);
-	pthread_mutex_unlock(&sp->lock);
-	return keep;
+/* With the lock: by bit, the devices of the client that has the group. */
+static uint64_t space_client(const struct space *sp)
+{
+	uint64_t bits = 0;
+	struct bridge *b;
+	unsigned int i = 0;
+
+	while ((b = space_next(sp, NULL, &i))) {
+		if (b->member.same)
+			bits |= space_bit_of(b);
+	}
+	return bits;
+}
+
+/* With the lock: end all sessions. None of them is retained. */
+static void space_expire(struct space *sp)
+{
+	struct bridge *b;
+	unsigned int i = 0;
+
+	sp->stale = true;
+	while ((b = space_next(sp, NULL, &i))) {
+		if (!b->member.session)
+			continue;
+		log_info("%s: session of pid %d ended: %s", b->device.name,
+			 b->member.pid, space_stale);
+		session_stop(b->member.session);
+	}
 }
 
 void space_leave(struct bridge *b)
@@ -331,10 +412,15 @@ void space_leave(struct bridge *b)
 		return;
 	pthread_mutex_lock(&sp->lock);
 	b->member = (struct space_member){ 0 };
+	sp->changes++;
 	/* Nobody has a device: the next one begins with a container of its own. */
 	if (!space_next(sp, NULL, &i)) {
 		sp->broken = false;
+		sp->given = false;
+		sp->stale = false;
 		sp->max_maps = 0;
+	} else if (sp->given && !sp->stale && !space_client(sp)) {
+		space_expire(sp);
 	}
 	pthread_cond_broadcast(&sp->changed);
 	pthread_mutex_unlock(&sp->lock);
@@ -342,7 +428,7 @@ void space_leave(struct bridge *b)
 
 static uint64_t space_bit(const struct session *s)
 {
-	return UINT64_C(1) << s->bridge->index;
+	return space_bit_of(s->bridge);
 }
 
 static int space_compare(const void *a, const void *b)
@@ -364,36 +450,18 @@ static struct space_map *space_find(struct space *sp, uint64_t iova,
 	return found ? *found : NULL;
 }
 
+static bool space_same_file(const struct space_map *a,
+			    const struct space_map *b)
+{
+	return a->is_file == b->is_file && a->file.dev == b->file.dev &&
+	       a->file.ino == b->file.ino;
+}
+
 static bool space_alike(const struct space_map *a, const struct space_map *b)
 {
 	return a->iova == b->iova && a->size == b->size &&
-	       a->flags == b->flags && a->dev == b->dev && a->ino == b->ino &&
+	       a->flags == b->flags && space_same_file(a, b) &&
 	       a->offset == b->offset;
-}
-
-/**
- * struct space_search - looking for a session's file among those of others
- * @like: a map of the session
- * @other: a map of others, if there is one
- * @same_file: there is one of the same file
- */
-struct space_search {
-	const struct space_map *like;
-	const struct space_map *other;
-	bool same_file;
-};
-
-static void space_visit(const void *node, VISIT visit, void *closure)
-{
-	const struct space_map *map = *(const struct space_map *const *)node;
-	struct space_search *search = closure;
-
-	if ((visit != postorder && visit != leaf) ||
-	    !(map->users & ~search->like->users))
-		return;
-	search->other = map;
-	search->same_file |= map->dev == search->like->dev &&
-			     map->ino == search->like->ino;
 }
 
 static const struct bridge *space_user(const struct space *sp,
@@ -403,21 +471,213 @@ static const struct bridge *space_user(const struct space *sp,
 	return &sp->daemon->bridges[__builtin_ctzll(map->users & ~but)];
 }
 
-/* With the lock: is it the memory of the client that has the others? */
+/* Has the session shown the file of @map, with as much right to it? */
+static bool space_has_shown(const struct space_member *m,
+			    const struct space_map *map)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->nr_shown; i++) {
+		const struct space_file *f = &m->shown[i];
+
+		if (f->dev == map->file.dev && f->ino == map->file.ino)
+			return f->writeable ||
+			       !(map->flags & VFIO_USER_DMA_MAP_WRITE);
+	}
+	return false;
+}
+
+/**
+ * struct space_search - going through the maps of files
+ * @others: whose, by bit
+ * @client: those of them that have the group
+ * @member: is it the same? NULL if that isn't the question
+ * @map: is there one of the same file?
+ * @any: one is the client's
+ * @missing: one is of a file that @member hasn't shown
+ * @found: one is of the same file as @map
+ */
+struct space_search {
+	uint64_t others;
+	uint64_t client;
+	const struct space_member *member;
+	const struct space_map *map;
+	bool any;
+	bool missing;
+	bool found;
+};
+
+static void space_visit(const void *node, VISIT visit, void *closure)
+{
+	const struct space_map *map = *(const struct space_map *const *)node;
+	struct space_search *search = closure;
+
+	if ((visit != postorder && visit != leaf) || !map->is_file ||
+	    !(map->users & search->others))
+		return;
+	search->any |= map->users & search->client;
+	search->missing |= search->member &&
+			   !space_has_shown(search->member, map);
+	search->found |= search->map && space_same_file(map, search->map);
+}
+
+/*
+ * With the lock: is it the client that has the group, or becomes it now? Who
+ * isn't any more than it was when it last asked is told so at once.
+ */
+static bool space_is_same(struct session *s)
+{
+	struct space_member *m = &s->bridge->member;
+	struct space *sp = s->bridge->space;
+	struct space_search search = {
+		.others = ~space_bit(s),
+		.client = space_client(sp),
+		.member = m,
+	};
+
+	if (m->same || sp->broken || sp->stale || m->looked == sp->changes)
+		return m->same;
+	m->looked = sp->changes;
+	twalk_r(sp->maps, space_visit, &search);
+	m->same = !search.missing && (search.any || !search.client);
+	return m->same;
+}
+
+bool space_keep(struct bridge *b)
+{
+	struct space *sp = b->space;
+	bool keep;
+
+	if (!sp)
+		return true;
+	pthread_mutex_lock(&sp->lock);
+	/* Of one that has shown nothing there is nothing to keep. */
+	keep = space_is_same(b->member.session) && !sp->broken && !sp->stale;
+	b->member.session = NULL;
+	pthread_cond_broadcast(&sp->changed);
+	pthread_mutex_unlock(&sp->lock);
+	return keep;
+}
+
+/* With the lock: one that the session isn't the same as, or NULL. */
+static struct bridge *space_holder(const struct session *s)
+{
+	struct bridge *b, *holder = NULL;
+	unsigned int i = 0;
+
+	while ((b = space_next(s->bridge->space, s->bridge, &i))) {
+		if (b->member.same)
+			return b;
+		if (b->member.maps)
+			holder = b;
+	}
+	return holder;
+}
+
+/* With the lock. */
+static void space_refuse_power(struct session *s)
+{
+	struct space_member *m = &s->bridge->member;
+	const struct bridge *holder = space_holder(s);
+
+	if (m->told || !holder)
+		return;
+	m->told = true;
+	space_refuse(s, holder,
+		     "it is of the same user, but has not mapped the memory of the client that has the group: until then it can only look");
+}
+
+int space_check_power(struct session *s)
+{
+	struct space *sp = s->bridge->space;
+	bool same;
+
+	if (!sp)
+		return 0;
+	pthread_mutex_lock(&sp->lock);
+	same = space_is_same(s);
+	if (!same)
+		space_refuse_power(s);
+	pthread_mutex_unlock(&sp->lock);
+	return same ? 0 : -EACCES;
+}
+
+bool space_give_fd(struct session *s)
+{
+	struct space *sp = s->bridge->space;
+	bool same;
+
+	if (!sp)
+		return true;
+	pthread_mutex_lock(&sp->lock);
+	same = space_is_same(s);
+	if (same)
+		sp->given = true;
+	pthread_mutex_unlock(&sp->lock);
+	return same;
+}
+
+/* With the lock: is this a file of the client's that has the group? */
+static bool space_knows(struct space *sp, const struct space_map *map)
+{
+	uint64_t client = space_client(sp);
+	struct space_search search = {
+		/* It may be gone, and what others had mapped of it left. */
+		.others = client ? client : UINT64_MAX,
+		.map = map,
+	};
+
+	if (map->is_file)
+		twalk_r(sp->maps, space_visit, &search);
+	return search.found;
+}
+
+/*
+ * With the lock, given up meanwhile: is it the memory of the client that has the
+ * group? What that has sent on another socket may not have been heard yet.
+ */
 static int space_check_file(struct session *s, const struct space_map *map)
 {
 	struct space *sp = s->bridge->space;
-	struct space_search search = { .like = map };
+	int64_t limit = space_now() + SPACE_CONFLICT_MS;
+	const struct bridge *holder;
 
-	if (s->bridge->member.maps)
-		return 0;
-	twalk_r(sp->maps, space_visit, &search);
-	if (search.other && !search.same_file) {
-		space_refuse(s, space_user(sp, search.other, map->users),
-			     "it is of the same user, but shares other memory");
-		return -EACCES;
+	while (!space_is_same(s) && !space_knows(sp, map)) {
+		if (sp->broken || sp->stale || session_is_ending(s))
+			return -ECONNABORTED;
+		holder = space_holder(s);
+		if (holder && space_now() >= limit) {
+			space_refuse(s, holder, "it is of the same user, but shares other memory: session ended");
+			s->closing = true;
+			return -EACCES;
+		}
+		space_wait(sp);
 	}
 	return 0;
+}
+
+/* With the lock: the session's map is there. What does that show? */
+static void space_show(struct session *s, const struct space_map *map)
+{
+	struct space_member *m = &s->bridge->member;
+	unsigned int i;
+
+	m->maps++;
+	s->bridge->space->changes++;
+	if (m->same || !map->is_file)
+		return;
+	for (i = 0; i < m->nr_shown; i++) {
+		if (m->shown[i].dev == map->file.dev &&
+		    m->shown[i].ino == map->file.ino)
+			break;
+	}
+	if (i == ARRAY_SIZE(m->shown))
+		return;
+	if (i == m->nr_shown)
+		m->shown[m->nr_shown++] = map->file;
+	m->shown[i].writeable |= map->file.writeable;
+	/* Now, and not when it is asked: the client may unmap it meanwhile. */
+	space_is_same(s);
 }
 
 /*
@@ -442,12 +702,16 @@ static int space_describe(const struct session *s,
 	     (mode & O_ACCMODE) != O_RDWR))
 		return -EACCES;
 	*map = (struct space_map){
+		.is_file = S_ISREG(st.st_mode),
 		.iova = request->address,
 		.size = request->size,
 		.flags = request->flags & (VFIO_USER_DMA_MAP_READ |
 					   VFIO_USER_DMA_MAP_WRITE),
-		.dev = st.st_dev,
-		.ino = st.st_ino,
+		.file = S_ISREG(st.st_mode) ? (struct space_file){
+			.dev = st.st_dev,
+			.ino = st.st_ino,
+			.writeable = (mode & O_ACCMODE) == O_RDWR,
+		} : SPACE_NO_FILE(s),
 		.offset = request->offset,
 		.users = space_bit(s),
 		.busy = true,
@@ -506,6 +770,7 @@ static void space_remove(struct space *sp, struct space_map *map)
 {
 	tdelete(map, &sp->maps, space_compare);
 	sp->nr_maps--;
+	sp->changes++;
 	free(map);
 	pthread_cond_broadcast(&sp->changed);
 }
@@ -520,15 +785,16 @@ static int space_claim(struct session *s, const struct space_map *map,
 
 	*new = NULL;
 	pthread_mutex_lock(&sp->lock);
-	ret = sp->broken ? -ECONNABORTED : space_check_file(s, map);
+	ret = sp->broken || sp->stale ? -ECONNABORTED :
+		space_check_file(s, map);
 	if (!ret)
 		ret = space_make_way(s, map, &old);
 	if (!ret && old)
 		old->users |= space_bit(s);
 	else if (!ret)
 		ret = space_insert(sp, map, new);
-	if (!ret)
-		s->bridge->member.maps++;
+	if (!ret && old)
+		space_show(s, map);
 	pthread_mutex_unlock(&sp->lock);
 	return ret;
 }
@@ -538,25 +804,36 @@ int space_map(struct session *s, const struct vfio_user_dma_map *request,
 {
 	struct space *sp = s->bridge->space;
 	struct space_map map, *new;
+	bool was_same = s->bridge->member.same;
 	int ret;
 
 	ret = space_describe(s, request, fd, &map);
 	if (ret)
 		return ret;
 	ret = space_claim(s, &map, &new);
-	if (ret || !new)
-		return ret;
+	if (!ret && !new)
+		return 0;
+	if (ret)
+		goto forget;
 
 	ret = s->dev.ops->map(&s->dev, map.iova, map.size, fd, map.offset,
 			      map.flags & VFIO_USER_DMA_MAP_READ,
 			      map.flags & VFIO_USER_DMA_MAP_WRITE);
 	pthread_mutex_lock(&sp->lock);
 	new->busy = false;
-	if (ret) {
+	if (ret)
 		space_remove(sp, new);
-		s->bridge->member.maps--;
-	}
+	else
+		space_show(s, &map);
 	pthread_cond_broadcast(&sp->changed);
+	pthread_mutex_unlock(&sp->lock);
+	if (!ret)
+		return 0;
+forget:
+	/* What failed has shown nothing. */
+	pthread_mutex_lock(&sp->lock);
+	s->bridge->member.same = was_same;
+	sp->changes++;
 	pthread_mutex_unlock(&sp->lock);
 	return ret;
 }
@@ -594,6 +871,7 @@ static void space_drop(struct daemon *d, uint64_t retained)
 static bool space_disclaim(struct session *s, struct space_map *map)
 {
 	s->bridge->member.maps--;
+	s->bridge->space->changes++;
 	map->users &= ~space_bit(s);
 	if (map->users)
 		return false;
@@ -633,7 +911,7 @@ static const char *space_reset_obstacle(const struct session *s,
 {
 	if (!other->member.session)
 		return "a reset of the bus would touch a retained device";
-	if (!other->member.maps || !s->bridge->member.maps)
+	if (!other->member.same || !s->bridge->member.same)
 		return "a reset of the bus would touch a device of what may be another client";
 	return NULL;
 }

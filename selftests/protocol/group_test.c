@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <signal.h>
 #include <stdio.h>
@@ -148,6 +149,112 @@ static uint64_t nr_containers(const struct peer *peer)
 	       peer->root.control->opens[FAKE_CONTAINER];
 }
 
+/* Both map the same memory, which shows that they are one client's. */
+static int map_both(const struct pair *pair, uint64_t iova, int fd)
+{
+	int ret = map(&pair->a, iova, fd);
+
+	return ret ? ret : map(&pair->b, iova, fd);
+}
+
+/* REGION_WRITE to configuration space, from @offset on. */
+static int put_config(const struct peer *peer, uint64_t offset,
+		      const void *buf, size_t count)
+{
+	return wire_write(peer->sock, PEER_CONFIG, offset, buf, count, NULL);
+}
+
+/* Is bus mastering on? */
+static bool is_master(const struct peer *peer)
+{
+	uint16_t command = 0;
+
+	wire_read(peer->sock, PEER_CONFIG, PCI_COMMAND, &command,
+		  sizeof(command), NULL);
+	return command & PCI_COMMAND_MASTER;
+}
+
+/* REGION_WRITE_MULTI with one write, of the command register. */
+static int put_multi(const struct peer *peer)
+{
+	struct {
+		uint64_t nr;
+		struct vfio_user_write_one one;
+	} __attribute__((packed)) multi = {
+		.nr = 1,
+		.one = {
+			.offset = PCI_COMMAND,
+			.region = PEER_CONFIG,
+			.count = 2,
+			.data = { PCI_COMMAND_MASTER | PCI_COMMAND_MEMORY },
+		},
+	};
+	struct wire_reply r;
+
+	return wire_call(peer->sock, VFIO_USER_REGION_WRITE_MULTI, &multi,
+			 sizeof(multi), &r);
+}
+
+static int set_running(const struct peer *peer)
+{
+	struct {
+		struct vfio_user_device_feature feature;
+		struct vfio_user_feature_mig_state state;
+	} __attribute__((packed)) request = {
+		.feature = {
+			.argsz = sizeof(request),
+			.flags = VFIO_USER_FEATURE_SET |
+				 VFIO_USER_FEATURE_MIG_DEVICE_STATE,
+		},
+		.state.device_state = VFIO_USER_STATE_RUNNING,
+	};
+	struct wire_reply r;
+
+	return wire_call(peer->sock, VFIO_USER_DEVICE_FEATURE, &request,
+			 sizeof(request), &r);
+}
+
+/* Does the client get the device's fd, or hear of it? -1 on error. */
+static int gets_fd(const struct peer *peer)
+{
+	const struct vfio_user_region_info *info;
+	struct wire_reply r;
+	int fds;
+
+	if (wire_region_info(peer->sock, PEER_BAR0, 4096, &r))
+		return -1;
+	info = (const void *)r.payload;
+	fds = r.nr_fds;
+	wire_close_fds(&r);
+	if (!fds != !(info->flags & VFIO_USER_REGION_FLAG_MMAP))
+		return -1;
+	return fds;
+}
+
+/*
+ * Everything by which a device could be made to do DMA, and what is left: true
+ * if the one is refused and the other works.
+ */
+static bool is_powerless(const struct peer *peer)
+{
+	static const uint8_t ones[16] = {
+		[0 ... 15] = 0xff
+	};
+	uint64_t at;
+
+	for (at = 0; at <= 4; at++) {
+		if (put_config(peer, at, ones, 8 - at) != EACCES ||
+		    put_config(peer, at, ones, sizeof(ones)) != EACCES)
+			return false;
+	}
+	return put_config(peer, PCI_COMMAND, ones, 1) == EACCES &&
+	       put_config(peer, 0x40, ones, 4) == EACCES &&
+	       peer_put64(peer, FAKE_REG_DOORBELL, 1) == EACCES &&
+	       put_multi(peer) == EACCES && set_running(peer) == EACCES &&
+	       !gets_fd(peer) && !is_master(peer) &&
+	       peer_get64(peer, FAKE_REG_SCRATCH) != UINT64_MAX;
+}
+
 TEST_F(group, one_client_has_both)
 {
 	uint64_t before;
@@ -174,6 +281,7 @@ TEST_F(group, registers_and_interrupts_are_its_own)
 	int i;
 
 	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map_both(&self->pair, IOVA, self->memory));
 	for (i = 0; i < 2; i++) {
 		EXPECT_EQ(0, peer_put64(peers[i], FAKE_REG_SCRATCH, 10 + i));
 		EXPECT_EQ(0, wire_set_irqs(peers[i]->sock,
@@ -250,16 +358,148 @@ TEST_F(group, other_memory_is_another_client)
 	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
 	EXPECT_EQ(EACCES, map(self->b, IOVA + SIZE, self->foreign));
 	EXPECT_TRUE(peer_log_has(self->a, "IOMMU group 7 with " PAIR_DEVICE_A));
-	EXPECT_TRUE(peer_log_has(self->a, "shares other memory"));
+	EXPECT_TRUE(peer_log_has(self->a, "shares other memory: session ended"));
+	EXPECT_TRUE(wire_closed(self->b->sock));
+	ASSERT_EQ(0, pair_wait_left(self->a, PAIR_DEVICE_B));
 	EXPECT_EQ(1, nr_maps(self->a));
+	EXPECT_TRUE(reaches(self->a, IOVA));
 
-	/* It may still show that it is the same, and then map what it likes. */
+	/* Who is the same gets the device, and then maps what it likes. */
+	close_fd(&self->b->sock);
+	ASSERT_EQ(0, peer_connect(self->b));
 	EXPECT_EQ(0, map(self->b, IOVA, self->memory));
 	EXPECT_EQ(0, map(self->b, IOVA + SIZE, self->foreign));
 
-	/* Without any of it, it has to show that again. */
+	/* That doesn't change when it has nothing mapped. */
 	EXPECT_EQ(0, wire_unmap(self->b->sock, 0, 0, VFIO_USER_DMA_UNMAP_ALL));
-	EXPECT_EQ(EACCES, map(self->b, IOVA + SIZE, self->foreign));
+	EXPECT_EQ(0, wire_unmap(self->a->sock, 0, 0, VFIO_USER_DMA_UNMAP_ALL));
+	EXPECT_EQ(0, map(self->b, IOVA, self->foreign));
+	EXPECT_TRUE(reaches(self->a, IOVA));
+}
+
+TEST_F(group, who_has_shown_nothing_has_no_power)
+{
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	EXPECT_TRUE(is_powerless(self->b));
+	EXPECT_FALSE(reaches(self->b, IOVA));
+	EXPECT_EQ(1, peer_log_count(self->a, "until then it can only look (it shares IOMMU group 7 with "
+				    PAIR_DEVICE_A));
+
+	/* It is no different for having had its device reset. */
+	EXPECT_EQ(0, wire_reset(self->b->sock));
+	EXPECT_TRUE(is_powerless(self->b));
+
+	EXPECT_EQ(0, map(self->b, IOVA, self->memory));
+	EXPECT_EQ(1, gets_fd(self->b));
+	EXPECT_TRUE(reaches(self->b, IOVA));
+	EXPECT_TRUE(is_master(self->b));
+}
+
+/* Whoever had power first is the client, with or without maps. */
+TEST_F(group, power_before_any_map)
+{
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	EXPECT_EQ(1, gets_fd(self->a));
+	EXPECT_TRUE(is_powerless(self->b));
+	EXPECT_EQ(EACCES, map(self->b, IOVA, self->foreign));
+	EXPECT_TRUE(wire_closed(self->b->sock));
+	EXPECT_EQ(0, nr_maps(self->a));
+	EXPECT_EQ(0, map(self->a, IOVA, self->memory));
+}
+
+/* The same for bus mastering, without any fd. */
+TEST_F(group, bus_mastering_before_any_map)
+{
+	static const char *const off[] = { "--mmap=off", NULL };
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, off));
+	EXPECT_FALSE(reaches(self->b, IOVA));
+	EXPECT_TRUE(is_master(self->b));
+	EXPECT_EQ(EACCES, map(self->a, IOVA, self->memory));
+	EXPECT_TRUE(wire_closed(self->a->sock));
+	EXPECT_FALSE(reaches(self->b, IOVA));
+}
+
+/* What it had mapped is gone, its power isn't. */
+TEST_F(group, power_after_the_last_unmap)
+{
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	EXPECT_EQ(1, gets_fd(self->a));
+	EXPECT_EQ(0, unmap(self->a, IOVA));
+	EXPECT_TRUE(is_powerless(self->b));
+	EXPECT_EQ(EACCES, map(self->b, IOVA, self->foreign));
+	EXPECT_TRUE(wire_closed(self->b->sock));
+	EXPECT_EQ(0, nr_maps(self->a));
+}
+
+/* One file of several is something that another VMM may have as well. */
+TEST_F(group, all_of_the_memory_has_to_be_shown)
+{
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	ASSERT_EQ(0, map(self->a, IOVA + SIZE, self->foreign));
+	EXPECT_EQ(0, map(self->b, IOVA, self->memory));
+	EXPECT_TRUE(is_powerless(self->b));
+	EXPECT_FALSE(reaches(self->b, IOVA + SIZE));
+	EXPECT_EQ(0, map(self->b, IOVA + 2 * SIZE, self->foreign));
+	EXPECT_EQ(1, gets_fd(self->b));
+	EXPECT_TRUE(reaches(self->b, IOVA + SIZE));
+}
+
+/* Who can only read the memory isn't who lets its device write to it. */
+TEST_F(group, what_can_only_be_read_shows_nothing)
+{
+	char path[64];
+	int fd;
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", self->memory);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, wire_map(self->b->sock, IOVA + SIZE, SIZE,
+			      VFIO_USER_DMA_MAP_READ, fd, 0));
+	close(fd);
+	EXPECT_TRUE(is_powerless(self->b));
+	EXPECT_FALSE(reaches(self->b, IOVA));
+}
+
+/* It may have kept the fd: nobody takes its place while the group is open. */
+TEST_F(group, client_that_has_gone_with_an_fd)
+{
+	struct wire_reply r;
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, wire_region_info(self->a->sock, PEER_BAR0, 4096, &r));
+	ASSERT_EQ(1, r.nr_fds);
+	close_fd(&self->a->sock);
+	EXPECT_TRUE(wire_closed(self->b->sock));
+	EXPECT_TRUE(peer_wait_log(self->a, "may have kept the fd of a device"));
+	ASSERT_EQ(0, peer_wait_idle(self->a));
+	close_fd(&self->b->sock);
+	EXPECT_EQ(variant->way == PEER_TYPE1 ? EBUSY : EPERM,
+		  peer_connect(self->b));
+	wire_close_fds(&r);
+	close_fd(&self->b->sock);
+	EXPECT_EQ(0, peer_connect(self->b));
+	EXPECT_EQ(0, map(self->b, IOVA, self->foreign));
+	EXPECT_TRUE(reaches(self->b, IOVA));
+}
+
+/* Without one, there is nothing that it could have kept. */
+TEST_F(group, client_that_has_gone_without_an_fd)
+{
+	static const char *const off[] = { "--mmap=off", NULL };
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, off));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	EXPECT_TRUE(is_powerless(self->b));
+	close_fd(&self->a->sock);
+	ASSERT_EQ(0, pair_wait_left(self->b, PAIR_DEVICE_A));
+	EXPECT_EQ(0, map(self->b, IOVA, self->foreign));
+	EXPECT_TRUE(reaches(self->b, IOVA));
 }
 
 /* A file by which the client can only read is no way to have it written. */
@@ -335,13 +575,14 @@ TEST_F(group, overlap_that_goes_in_time)
 {
 	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
 	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	ASSERT_EQ(0, map(self->b, IOVA + SIZE, self->memory));
 	ASSERT_EQ(0, send_map(self->b, IOVA, SIZE / 2, self->memory));
 	peer_pause(150);
 	EXPECT_EQ(0, unmap(self->a, IOVA));
 	EXPECT_EQ(0, expect_map(self->b));
 	EXPECT_EQ(0, wire_map(self->a->sock, IOVA, SIZE / 2, PEER_RW,
 			      self->memory, SIZE / 2));
-	EXPECT_EQ(1, nr_maps(self->a));
+	EXPECT_EQ(2, nr_maps(self->a));
 }
 
 TEST_F(group, map_without_a_file_is_nobody_elses)
@@ -369,6 +610,7 @@ TEST_F(group, kernel_that_refuses_a_map)
 	EXPECT_EQ(1, nr_maps(self->a));
 	/* What failed has shown nothing. */
 	EXPECT_EQ(EACCES, map(self->a, IOVA + SIZE, self->memory));
+	EXPECT_TRUE(wire_closed(self->a->sock));
 }
 
 TEST_F(group, kernel_that_does_not_unmap_ends_both)
@@ -400,7 +642,7 @@ TEST_F(group, kernel_that_does_not_unmap_ends_what_is_retained)
 	bool type1 = variant->way == PEER_TYPE1;
 
 	ASSERT_EQ(0, start(&self->pair, &self->config, retain));
-	ASSERT_EQ(0, map(self->b, IOVA, self->memory));
+	ASSERT_EQ(0, map_both(&self->pair, IOVA, self->memory));
 	close_fd(&self->a->sock);
 	ASSERT_EQ(0, pair_wait_left(self->b, PAIR_DEVICE_A));
 	fake_fail_ioctl(&self->a->root, type1 ? FAKE_CONTAINER : FAKE_IOMMUFD,
@@ -418,6 +660,7 @@ TEST_F(group, retained_device_keeps_its_place)
 	static const char *const retain[] = { "--on-disconnect=retain", NULL };
 
 	ASSERT_EQ(0, start(&self->pair, &self->config, retain));
+	ASSERT_EQ(0, map_both(&self->pair, IOVA, self->memory));
 	ASSERT_EQ(0, peer_put64(self->a, FAKE_REG_SCRATCH, 5));
 	close_fd(&self->a->sock);
 	close_fd(&self->b->sock);
@@ -431,6 +674,29 @@ TEST_F(group, retained_device_keeps_its_place)
 	EXPECT_EQ(0, map(self->a, IOVA, self->memory));
 	EXPECT_EQ(0, map(self->b, IOVA, self->memory));
 	EXPECT_EQ(1, nr_maps(self->a));
+}
+
+/* What a client takes back is still its own, and nobody gets in beside. */
+TEST_F(group, retained_device_is_still_its_clients)
+{
+	static const char *const retain[] = { "--on-disconnect=retain", NULL };
+
+	ASSERT_EQ(0, start(&self->pair, &self->config, retain));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	EXPECT_EQ(1, gets_fd(self->a));
+	close_fd(&self->a->sock);
+	ASSERT_EQ(0, pair_wait_left(self->b, PAIR_DEVICE_A));
+	EXPECT_TRUE(is_powerless(self->b));
+	EXPECT_EQ(EACCES, map(self->b, IOVA, self->memory));
+	EXPECT_TRUE(wire_closed(self->b->sock));
+	ASSERT_EQ(0, pair_wait_left(self->a, PAIR_DEVICE_B));
+	ASSERT_EQ(0, peer_connect(self->a));
+	EXPECT_EQ(1, gets_fd(self->a));
+	EXPECT_EQ(0, map(self->a, IOVA, self->memory));
+	close_fd(&self->b->sock);
+	ASSERT_EQ(0, peer_connect(self->b));
+	EXPECT_EQ(0, map(self->b, IOVA, self->memory));
+	EXPECT_TRUE(reaches(self->b, IOVA));
 }
 
 /* Who takes a retained device while that is closed has its place in the group. */
@@ -529,7 +795,7 @@ TEST_F(group, no_reset_of_the_bus_with_a_retained_one)
 
 	self->config.flr = false;
 	ASSERT_EQ(0, start(&self->pair, &self->config, retain));
-	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	ASSERT_EQ(0, map_both(&self->pair, IOVA, self->memory));
 	close_fd(&self->b->sock);
 	ASSERT_EQ(0, pair_wait_left(self->a, PAIR_DEVICE_B));
 	EXPECT_EQ(EBUSY, wire_reset(self->a->sock));
@@ -548,6 +814,7 @@ TEST_F(group, device_that_is_still_held)
 	int fd;
 
 	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map_both(&self->pair, IOVA, self->memory));
 	ASSERT_EQ(0, wire_region_info(self->a->sock, PEER_BAR0, 4096, &r));
 	ASSERT_EQ(1, r.nr_fds);
 	fd = r.fds[0];
