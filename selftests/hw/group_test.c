@@ -102,11 +102,25 @@ static int foreign_try(struct foreign *f)
 	return WEXITSTATUS(status);
 }
 
-static int open_one(struct hw_daemon *d, int which, struct access **a,
-		    struct edu *edu)
+/* The session, and nothing that shows whose it is. */
+static int connect_one(const struct hw_daemon *d, int which, struct access **a)
 {
-	int ret = access_socket_open(which ? d->second : d->socket, NULL, a);
+	return access_socket_open(which ? d->second : d->socket, NULL, a);
+}
 
+static int map(struct access *a, uint64_t iova, int fd)
+{
+	return a->ops->dma_map(a, iova, SIZE, fd, 0, RW);
+}
+
+/* Memory first: it is what a device is given for if another has been. */
+static int open_one(const struct hw_daemon *d, int which, int fd,
+		    struct access **a, struct edu *edu)
+{
+	int ret = connect_one(d, which, a);
+
+	if (!ret)
+		ret = map(*a, IOVA, fd);
 	return ret ? ret : edu_open(edu, *a);
 }
 
@@ -139,8 +153,8 @@ FIXTURE_SETUP(group)
 	ASSERT_EQ(0, hw_daemon_start(&self->daemon, &opts));
 	ASSERT_EQ(0, foreign_start(&self->foreign, self->daemon.second));
 	ASSERT_EQ(0, hw_confine(HW_CLIENT_UID));
-	ASSERT_EQ(0, open_one(&self->daemon, 0, &self->access[0],
-			      &self->edu[0]));
+	ASSERT_EQ(0, connect_one(&self->daemon, 0, &self->access[0]));
+	ASSERT_EQ(0, edu_open(&self->edu[0], self->access[0]));
 }
 
 FIXTURE_TEARDOWN(group)
@@ -156,11 +170,6 @@ FIXTURE_TEARDOWN(group)
 	EXPECT_EQ(0, hw_daemon_stop(&self->daemon));
 }
 
-static int map(struct access *a, uint64_t iova, int fd)
-{
-	return a->ops->dma_map(a, iova, SIZE, fd, 0, RW);
-}
-
 /* Out of the client's memory into the device and back to another place. */
 static bool copies(struct edu *edu, uint8_t *mem, uint8_t seed)
 {
@@ -173,10 +182,9 @@ static bool copies(struct edu *edu, uint8_t *mem, uint8_t seed)
 
 /* Open the second device as well, and let both reach the memory. */
 #define OPEN_BOTH() do { \
-	ASSERT_EQ(0, open_one(&self->daemon, 1, &self->access[1], \
-			      &self->edu[1])); \
 	ASSERT_EQ(0, map(self->access[0], IOVA, self->fd)); \
-	ASSERT_EQ(0, map(self->access[1], IOVA, self->fd)); \
+	ASSERT_EQ(0, open_one(&self->daemon, 1, self->fd, &self->access[1], \
+			      &self->edu[1])); \
 } while (0)
 
 TEST_F(group, both_reach_the_memory)
@@ -219,13 +227,13 @@ TEST_F(group, reset_of_one)
 	struct access *a = self->access[0];
 
 	ASSERT_EQ(0, a->ops->reset(a));
-	ASSERT_EQ(0, open_one(&self->daemon, 1, &self->access[1],
-			      &self->edu[1]));
+	ASSERT_EQ(0, connect_one(&self->daemon, 1, &self->access[1]));
 	EXPECT_EQ(-EBUSY, a->ops->reset(a));
 	EXPECT_EQ(1, hw_daemon_log_has(&self->daemon,
 				       "a reset of the bus would touch"));
 	ASSERT_EQ(0, map(a, IOVA, self->fd));
 	ASSERT_EQ(0, map(self->access[1], IOVA, self->fd));
+	ASSERT_EQ(0, edu_open(&self->edu[1], self->access[1]));
 	EXPECT_TRUE(copies(&self->edu[1], self->mem, 0x11));
 	EXPECT_EQ(0, a->ops->reset(a));
 	EXPECT_TRUE(edu_alive(&self->edu[0], 0x1234));
@@ -256,12 +264,47 @@ TEST_F(group, other_memory_is_refused)
 
 	ASSERT_EQ(0, ftruncate(fd, SIZE));
 	ASSERT_EQ(0, map(self->access[0], IOVA, self->fd));
-	ASSERT_EQ(0, open_one(&self->daemon, 1, &self->access[1],
-			      &self->edu[1]));
+	ASSERT_EQ(0, connect_one(&self->daemon, 1, &self->access[1]));
 	EXPECT_EQ(-EACCES, map(self->access[1], IOVA + SIZE, fd));
-	EXPECT_EQ(0, map(self->access[1], IOVA, self->fd));
+	EXPECT_NE(0, map(self->access[1], IOVA, self->fd));
+	EXPECT_EQ(1, hw_daemon_log_has(&self->daemon,
+				       "shares other memory: session ended"));
+	close_one(&self->access[1], &self->edu[1]);
+	ASSERT_EQ(0, open_one(&self->daemon, 1, self->fd, &self->access[1],
+			      &self->edu[1]));
 	EXPECT_EQ(0, map(self->access[1], IOVA + SIZE, fd));
 	close(fd);
+}
+
+/*
+ * The device has all that it needs to read and write memory but for its
+ * client's power over it. Then it has that too.
+ */
+TEST_F(group, memory_of_who_has_not_shown_to_be_the_same)
+{
+	struct access_region bar0;
+	struct access *b;
+
+	ASSERT_EQ(0, map(self->access[0], IOVA, self->fd));
+	ASSERT_EQ(0, connect_one(&self->daemon, 1, &self->access[1]));
+	b = self->access[1];
+	ASSERT_EQ(0, b->ops->region(b, VFIO_PCI_BAR0_REGION_INDEX, &bar0));
+	EXPECT_FALSE(bar0.flags & VFIO_REGION_INFO_FLAG_MMAP);
+	EXPECT_EQ(-EACCES, access_enable(b));
+
+	self->edu[1].a = b;
+	self->edu[1].irq = -1;
+	ASSERT_EQ(0, access_bar_open(b, VFIO_PCI_BAR0_REGION_INDEX,
+				     &self->edu[1].bar));
+	EXPECT_FALSE(copies(&self->edu[1], self->mem, 0x5a));
+	EXPECT_EQ(0, self->mem[4096]);
+	EXPECT_EQ(0x5a, self->mem[0]);
+
+	ASSERT_EQ(0, map(b, IOVA, self->fd));
+	ASSERT_EQ(0, access_enable(b));
+	EXPECT_TRUE(copies(&self->edu[1], self->mem, 0xa5));
+	ASSERT_EQ(0, b->ops->region(b, VFIO_PCI_BAR0_REGION_INDEX, &bar0));
+	EXPECT_TRUE(bar0.flags & VFIO_REGION_INFO_FLAG_MMAP);
 }
 
 TEST_F(group, one_goes_and_the_other_goes_on)
@@ -271,10 +314,9 @@ TEST_F(group, one_goes_and_the_other_goes_on)
 	OPEN_BOTH();
 	close_one(&self->access[0], &self->edu[0]);
 	EXPECT_TRUE(copies(&self->edu[1], self->mem, 0x44));
-	ASSERT_EQ(0, open_one(&self->daemon, 0, &self->access[0],
+	ASSERT_EQ(0, open_one(&self->daemon, 0, self->fd, &self->access[0],
 			      &self->edu[0]));
 	EXPECT_TRUE(copies(&self->edu[1], self->mem, 0x55));
-	ASSERT_EQ(0, map(self->access[0], IOVA, self->fd));
 	EXPECT_TRUE(copies(&self->edu[0], self->mem, 0x66));
 
 	/* The kernel's map goes with its last user, who is the first now. */
