@@ -114,4 +114,7 @@ struct abi_device_feature_dma_buf {
 #define ABI_DEVICE_ATTACH_IOMMUFD_PT	_IO(ABI_TYPE, 119)
 #define ABI_DEVICE_DETACH_IOMMUFD_PT	_IO(ABI_TYPE, 120)
 
+/* fcntl(2), 6.10: are two fds the same open file? */
+#define ABI_F_DUPFD_QUERY		1027
+
 #endif

@@ -7,17 +7,25 @@
  * in the kernel as long as anybody holds a device fd that came from it, so EBUSY
  * on opening it is how an old client that kept its BAR mapped shows itself.
  *
+ * Memory that is mapped is a file's; of what isn't a file, only the BARs of the
+ * device itself.
+ *
  * type1v2: an unmap must name exactly what was mapped and never splits a map.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
 #include <linux/vfio.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "internal.h"
+#include "iommufd_abi.h"
 
 /* No kernel answers VFIO_IOMMU_GET_INFO with more than this, in bytes. */
 #define TYPE1_MAX_INFO		65536
@@ -230,6 +238,37 @@ static int type1_unmap(struct vfio_device *dev, uint64_t iova, uint64_t size)
 	return unmap.size == size ? 0 : -EIO;
 }
 
+/*
+ * Are both the same open file? Older kernels than 6.10 have only kcmp(2) to ask.
+ *
+ * Syscalls: fcntl(ABI_F_DUPFD_QUERY) kcmp
+ */
+static bool type1_is_same_file(int a, int b)
+{
+	int ret = fcntl(a, ABI_F_DUPFD_QUERY, b);
+
+	if (ret < 0 && errno == EINVAL)
+		ret = !syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, a, b);
+	return ret == 1;
+}
+
+/*
+ * The kernel pins whatever a mapping shows, registers of a device included, and
+ * these stay mapped when that device is closed and somebody else's. Only the
+ * device's own are sure to be unmapped before: by the end of its session.
+ *
+ * Syscalls: newfstatat
+ */
+static int type1_check_file(const struct vfio_device *dev, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	return S_ISREG(st.st_mode) || type1_is_same_file(fd, dev->fd) ?
+		0 : -EACCES;
+}
+
 /* Syscalls: ioctl(VFIO_IOMMU_MAP_DMA) */
 static int type1_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
 		     int fd, uint64_t offset, bool readable, bool writeable)
@@ -247,6 +286,9 @@ static int type1_map(struct vfio_device *dev, uint64_t iova, uint64_t size,
 	/* Nothing translates here: an address of the client means nothing. */
 	if (dev->noiommu)
 		return -EOPNOTSUPP;
+	ret = type1_check_file(dev, fd);
+	if (ret)
+		return ret;
 
 	ret = vfio_window_open(dev->container, iova, size, fd, offset,
 			       readable, writeable, &address);

@@ -93,7 +93,7 @@ struct backing *backing_open(int fd, struct stat *st)
 {
 	struct backing *backing;
 
-	if (fstat(fd, st))
+	if (raw_fstat(fd, st))
 		return NULL;
 	backing = *backing_bucket(st->st_dev, st->st_ino);
 	while (backing && (backing->dev != st->st_dev ||

@@ -57,7 +57,8 @@ int device_open_memory(const struct stat *st)
 		return -ENOENT;
 	for (i = 0; i < machine_nr(); i++) {
 		fd = memory_open(i);
-		if (fd < 0 || (!fstat(fd, &own) && own.st_dev == st->st_dev &&
+		if (fd < 0 || (!raw_fstat(fd, &own) &&
+			       own.st_dev == st->st_dev &&
 			       own.st_ino == st->st_ino))
 			return fd;
 		raw_close(fd);

@@ -381,6 +381,9 @@ struct device {
 /** device_get_fd() - VFIO_GROUP_GET_DEVICE_FD */
 int device_get_fd(struct fake_file *group, unsigned int index);
 
+/** raw_fstat() - fstat(2), which knows of no device */
+int raw_fstat(int fd, struct stat *st);
+
 /** device_held() - does any process hold one of a group? Sees to orphans first */
 bool device_held(uint32_t group);
 

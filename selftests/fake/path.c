@@ -231,6 +231,26 @@ int fstatat(int dir, const char *path, struct stat *st, int flags)
 	return ret;
 }
 
+int raw_fstat(int fd, struct stat *st)
+{
+	return syscall(SYS_newfstatat, fd, "", st, AT_EMPTY_PATH);
+}
+
+/* A device's fd isn't a file's; out of a group it has no type at all. */
+int fstat(int fd, struct stat *st)
+{
+	int ret = raw_fstat(fd, st), memory;
+
+	if (ret)
+		return ret;
+	memory = device_open_memory(st);
+	if (memory < 0)
+		return 0;
+	raw_close(memory);
+	st->st_mode &= ~S_IFMT;
+	return 0;
+}
+
 int stat(const char *path, struct stat *st)
 {
 	return fstatat(AT_FDCWD, path, st, 0);
@@ -245,6 +265,11 @@ int lstat(const char *path, struct stat *st)
 int fstatat64(int dir, const char *path, struct stat64 *st, int flags)
 {
 	return fstatat(dir, path, (struct stat *)st, flags);
+}
+
+int fstat64(int fd, struct stat64 *st)
+{
+	return fstat(fd, (struct stat *)st);
 }
 
 int stat64(const char *path, struct stat64 *st)

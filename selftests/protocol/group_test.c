@@ -952,6 +952,68 @@ TEST(maps_are_counted_together)
 	close(memory);
 }
 
+/* The fd of a session's device, and where BAR0 is in it. */
+static int get_bar(const struct peer *peer, uint64_t *offset)
+{
+	const struct vfio_user_region_info *info;
+	struct wire_reply r;
+
+	if (wire_region_info(peer->sock, PEER_BAR0, 4096, &r) || r.nr_fds != 1)
+		return -1;
+	info = (const void *)r.payload;
+	*offset = info->offset;
+	return r.fds[0];
+}
+
+static int map_bar(const struct peer *peer, uint64_t iova, int fd,
+		   uint64_t offset)
+{
+	return wire_map(peer->sock, iova, 4096, PEER_RW, fd, offset);
+}
+
+/*
+ * The kernel doesn't take away what is mapped of a device that is closed: only
+ * its own session can be relied on for that, and has it to itself.
+ */
+TEST(type1_maps_no_device_but_the_sessions_own)
+{
+	int other = eventfd(0, EFD_CLOEXEC), memory = peer_memory(SIZE);
+	struct fake_config config;
+	uint64_t at_a = 0, at_b = 0;
+	struct pair pair;
+	int a, b;
+
+	pair_init(&pair);
+	pair_config(&config, PEER_TYPE1);
+	ASSERT_EQ(0, start(&pair, &config, no_args));
+	ASSERT_EQ(0, map_both(&pair, IOVA, memory));
+	a = get_bar(&pair.a, &at_a);
+	b = get_bar(&pair.b, &at_b);
+	ASSERT_LE(0, a);
+	ASSERT_LE(0, b);
+	EXPECT_EQ(EACCES, map_bar(&pair.b, IOVA + SIZE, a, at_a));
+	EXPECT_EQ(EACCES, map_bar(&pair.a, IOVA + SIZE, b, at_b));
+	EXPECT_EQ(EACCES, map_bar(&pair.a, IOVA + SIZE, other, 0));
+	EXPECT_EQ(1, nr_maps(&pair.a));
+	EXPECT_EQ(0, map_bar(&pair.a, IOVA + SIZE, a, at_a));
+	/* It isn't the same, however alike they look. */
+	EXPECT_EQ(EEXIST, map_bar(&pair.b, IOVA + SIZE, b, at_b));
+	EXPECT_EQ(2, nr_maps(&pair.a));
+
+	/* With its session it goes, and an fd of that is nobody's. */
+	close_fd(&pair.a.sock);
+	ASSERT_EQ(0, pair_wait_left(&pair.b, PAIR_DEVICE_A));
+	EXPECT_EQ(1, nr_maps(&pair.b));
+	ASSERT_EQ(0, peer_connect(&pair.a));
+	ASSERT_EQ(0, map(&pair.a, IOVA, memory));
+	EXPECT_EQ(EACCES, map_bar(&pair.a, IOVA + SIZE, a, at_a));
+	close(a);
+	close(b);
+	close(other);
+	close(memory);
+	EXPECT_EQ(0, pair_close(&pair));
+}
+
 FIXTURE(groups)
 {
 	struct pair pair;
