@@ -246,7 +246,7 @@ static void __printf(3, 4) space_refuse(const struct session *s,
 static const char space_broken[] =
 	"memory was not unmapped, and not all who could reach it are gone";
 static const char space_stale[] =
-	"the client that had the group is gone and may have kept the fd of a device, and not all who came meanwhile are gone";
+	"its last client is gone and may have kept the fd of a device";
 
 /* With the lock: a member that keeps this client out, or NULL. */
 static struct bridge *space_obstacle(const struct session *s, const char **why)
