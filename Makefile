@@ -363,6 +363,9 @@ help:
 #H   lab        a shell in the lab's virtual machine
 #H   bench      what messages cost, and the bridge against plain VFIO in the
 #H              lab, as tables; fails if a target is missed
+#H   soak       random clients, faults and resets in the lab, and a table of them;
+#H              SOAK_SECONDS=600 on each of SOAK_KERNELS="stock iommufd";
+#H              SOAK_SEED= as it was printed draws the same numbers
 #H   fuzz       looks for inputs that break something; FUZZ_SECONDS=600 each
 #H   install    into DESTDIR=, with prefix=/usr/local
 #H   clean      removes what was built; what was downloaded stays in the cache
