@@ -136,6 +136,27 @@ TEST_F(migrate, state_comes_back)
 	close(data_fd);
 }
 
+TEST_F(migrate, stream_and_bad_pointers)
+{
+	char state[64];
+	int fd, other_fd;
+
+	ASSERT_EQ(0, set_state(self->fd, VFIO_DEVICE_STATE_STOP, &fd));
+	ASSERT_EQ(0, set_state(self->fd, VFIO_DEVICE_STATE_STOP_COPY, &fd));
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(EFAULT, ERRNO_OF(read(fd, NOWHERE, 64)));
+	EXPECT_EQ(0, read(fd, NOWHERE, 0));
+	EXPECT_LT(0, read(fd, state, sizeof(state)));
+	close(fd);
+	ASSERT_EQ(0, set_state(self->fd, VFIO_DEVICE_STATE_STOP, &fd));
+	ASSERT_EQ(0, set_state(self->fd, VFIO_DEVICE_STATE_RESUMING, &fd));
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(EFAULT, ERRNO_OF(write(fd, NOWHERE, 64)));
+	EXPECT_EQ(64, write(fd, state, 64));
+	close(fd);
+	set_state(self->fd, VFIO_DEVICE_STATE_STOP, &other_fd);
+}
+
 TEST_F(migrate, what_is_wrong_with_a_log)
 {
 	struct vfio_device_feature_dma_logging_range range = { 0, 0x10000 };

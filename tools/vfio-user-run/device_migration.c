@@ -14,6 +14,9 @@
 
 #include "device.h"
 
+/* Most bytes that are copied at a time: as many as one message carries */
+#define STREAM_CHUNK		VFIO_USER_DEF_MAX_XFER
+
 /**
  * struct stream - an fd for the data of a migration
  * @file: what is common
@@ -29,33 +32,70 @@ static int stream_ioctl(struct run_file *file, unsigned long request, void *arg)
 	return -ENOTTY;
 }
 
-static ssize_t stream_read(struct run_file *file, void *buf, size_t count,
-			   off_t offset)
+static ssize_t stream_move(struct stream *s, void *buf, size_t count,
+			   bool is_write)
 {
-	struct stream *s = container_of(file, struct stream, file);
 	struct vfio_user_client *client;
 	ssize_t ret;
 
 	ret = run_device_lock(s->dev, &client);
 	if (ret)
 		return ret;
-	return run_device_unlock(s->dev, vfio_user_migration_read(client, buf,
+	if (!is_write)
+		return run_device_unlock(s->dev,
+					 vfio_user_migration_read(client, buf,
 								  count));
+	ret = vfio_user_migration_write(client, buf, count);
+	ret = run_device_unlock(s->dev, ret);
+	return ret ? ret : (ssize_t)count;
+}
+
+/* Of one chunk, through @bounce, because @user may be a bad pointer. */
+static ssize_t stream_copy(struct stream *s, void *user, size_t count,
+			   bool is_write, void *bounce)
+{
+	ssize_t n;
+
+	if (is_write && run_copy_in(bounce, user, count))
+		return -EFAULT;
+	n = stream_move(s, bounce, count, is_write);
+	if (n > 0 && !is_write && run_copy_out(user, bounce, n))
+		return -EFAULT;
+	return n;
+}
+
+static ssize_t stream_access(struct run_file *file, char *buf, size_t count,
+			     bool is_write)
+{
+	struct stream *s = container_of(file, struct stream, file);
+	size_t done = 0, ask;
+	void *bounce;
+	ssize_t n;
+
+	if (!count)
+		return 0;
+	bounce = malloc(min(count, (size_t)STREAM_CHUNK));
+	if (!bounce)
+		return -ENOMEM;
+	do {
+		ask = min(count - done, (size_t)STREAM_CHUNK);
+		n = stream_copy(s, buf + done, ask, is_write, bounce);
+		done += n > 0 ? n : 0;
+	} while (n == ask && done < count);
+	free(bounce);
+	return done ? done : n;
+}
+
+static ssize_t stream_read(struct run_file *file, void *buf, size_t count,
+			   off_t offset)
+{
+	return stream_access(file, buf, count, false);
 }
 
 static ssize_t stream_write(struct run_file *file, const void *buf,
 			    size_t count, off_t offset)
 {
-	struct stream *s = container_of(file, struct stream, file);
-	struct vfio_user_client *client;
-	ssize_t ret;
-
-	ret = run_device_lock(s->dev, &client);
-	if (ret)
-		return ret;
-	ret = vfio_user_migration_write(client, buf, count);
-	ret = run_device_unlock(s->dev, ret);
-	return ret ? ret : (ssize_t)count;
+	return stream_access(file, (void *)buf, count, true);
 }
 
 static void stream_release(struct run_file *file)
