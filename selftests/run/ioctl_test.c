@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -663,6 +664,32 @@ TEST_F(device, reads_and_writes)
 	EXPECT_EQ(EINVAL, ERRNO_OF(pwrite(fd, &value, 4,
 					  REGION(VFIO_PCI_ROM_REGION_INDEX))));
 	EXPECT_EQ(ESPIPE, ERRNO_OF(lseek(fd, 0, SEEK_SET)));
+}
+
+TEST_F(device, reads_and_writes_vectors)
+{
+	off_t config = REGION(VFIO_PCI_CONFIG_REGION_INDEX);
+	uint16_t ids[2] = { 0 }, all[2] = { 0 };
+	struct iovec iov[] = { { &ids[0], 2 }, { &ids[1], 2 } };
+	struct iovec half[] = { { &ids[0], 2 }, { NOWHERE, 2 } };
+	struct iovec huge[] = { { &ids[0], 2 }, { &ids[1], SIZE_MAX } };
+	/* The compiler isn't to know. */
+	volatile int too_few = -1, too_many = 1025;
+	int fd = self->fd;
+
+	ASSERT_EQ(4, pread(fd, all, 4, config));
+	EXPECT_EQ(4, preadv(fd, iov, 2, config));
+	EXPECT_EQ(all[0], ids[0]);
+	EXPECT_EQ(all[1], ids[1]);
+	EXPECT_EQ(0, preadv(fd, NOWHERE, 0, config));
+	EXPECT_EQ(2, preadv(fd, half, 2, config));
+	EXPECT_EQ(EFAULT, ERRNO_OF(preadv(fd, NOWHERE, 2, config)));
+	EXPECT_EQ(EFAULT, ERRNO_OF(pwritev(fd, NOWHERE, 1, config)));
+	EXPECT_EQ(EFAULT, ERRNO_OF(readv(fd, NOWHERE, 1)));
+	EXPECT_EQ(EFAULT, ERRNO_OF(writev(fd, NOWHERE, 1)));
+	EXPECT_EQ(EINVAL, ERRNO_OF(preadv(fd, huge, 2, config)));
+	EXPECT_EQ(EINVAL, ERRNO_OF(preadv(fd, iov, too_few, config)));
+	EXPECT_EQ(EINVAL, ERRNO_OF(preadv(fd, iov, too_many, config)));
 }
 
 TEST_F(device, maps_regions)

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -115,6 +116,9 @@ INTERPOSED int fcntl(int fd, int cmd, ...)
 	return ret;
 }
 
+/* Most bytes that one call transfers, in the kernel */
+#define MAX_TRANSFER	((size_t)INT_MAX & ~(size_t)4095)
+
 static ssize_t file_transfer(struct run_file *file, void *buf, size_t count,
 			     off_t offset, bool is_write)
 {
@@ -124,7 +128,7 @@ static ssize_t file_transfer(struct run_file *file, void *buf, size_t count,
 		return ret;
 	if (offset < 0)
 		return -EINVAL;
-	count = min(count, (size_t)INT_MAX & ~(size_t)4095);
+	count = min(count, MAX_TRANSFER);
 	if (is_write)
 		return file->ops->pwrite ?
 		       file->ops->pwrite(file, buf, count, offset) : -EINVAL;
@@ -132,15 +136,16 @@ static ssize_t file_transfer(struct run_file *file, void *buf, size_t count,
 	       file->ops->pread(file, buf, count, offset) : -EINVAL;
 }
 
-/* The kernel calls a driver that knows no vectors once for each entry. */
+/*
+ * The kernel looks at all entries first, and then calls a driver that knows no
+ * vectors once for each of them.
+ */
 static ssize_t file_vector(struct run_file *file, const struct iovec *iov,
 			   int nr, off_t offset, bool is_write)
 {
 	ssize_t done = 0, n;
 	int i;
 
-	if (nr < 0 || nr > IOV_MAX)
-		return -EINVAL;
 	for (i = 0; i < nr; i++) {
 		n = file_transfer(file, iov[i].iov_base, iov[i].iov_len,
 				  offset + done, is_write);
@@ -151,6 +156,23 @@ static ssize_t file_vector(struct run_file *file, const struct iovec *iov,
 			break;
 	}
 	return done;
+}
+
+/* Copy the program's entries; together they are no longer than a ssize_t says. */
+static ssize_t vector_copy_in(struct iovec *to, const struct iovec *iov, int nr)
+{
+	size_t total = 0;
+	int i;
+
+	if (run_copy_in(to, iov, nr * sizeof(*iov)))
+		return -EFAULT;
+	for (i = 0; i < nr; i++) {
+		if (to[i].iov_len > SSIZE_MAX)
+			return -EINVAL;
+		to[i].iov_len = min(to[i].iov_len, MAX_TRANSFER - total);
+		total += to[i].iov_len;
+	}
+	return 0;
 }
 
 #define AT_POS	(-1)
@@ -178,6 +200,28 @@ static ssize_t file_rw(struct run_file *file, int fd, const char *name,
 static off_t file_offset(off_t offset)
 {
 	return offset < 0 ? LONG_MIN : offset;
+}
+
+/* With the program's entries, which may be anywhere; the file is put. */
+static ssize_t file_rwv(struct run_file *file, int fd, const char *name,
+			const struct iovec *iov, int nr, off_t offset,
+			bool is_write)
+{
+	struct iovec *own = NULL;
+	ssize_t ret = -EINVAL;
+
+	if (nr >= 0 && nr <= IOV_MAX) {
+		own = malloc((nr + 1) * sizeof(*own));
+		ret = own ? vector_copy_in(own, iov, nr) : -ENOMEM;
+	}
+	if (ret) {
+		run_file_put(file);
+		ret = run_result(ret);
+	} else {
+		ret = file_rw(file, fd, name, own, nr, offset, is_write);
+	}
+	free(own);
+	return ret;
 }
 
 INTERPOSED ssize_t read(int fd, void *buf, size_t count)
@@ -247,7 +291,7 @@ INTERPOSED ssize_t readv(int fd, const struct iovec *iov, int nr)
 
 	if (!file)
 		return NEXT(readv)(fd, iov, nr);
-	return file_rw(file, fd, "readv", iov, nr, AT_POS, false);
+	return file_rwv(file, fd, "readv", iov, nr, AT_POS, false);
 }
 
 INTERPOSED ssize_t writev(int fd, const struct iovec *iov, int nr)
@@ -256,7 +300,7 @@ INTERPOSED ssize_t writev(int fd, const struct iovec *iov, int nr)
 
 	if (!file)
 		return NEXT(writev)(fd, iov, nr);
-	return file_rw(file, fd, "writev", iov, nr, AT_POS, true);
+	return file_rwv(file, fd, "writev", iov, nr, AT_POS, true);
 }
 
 INTERPOSED ssize_t preadv(int fd, const struct iovec *iov, int nr, off_t offset)
@@ -265,7 +309,7 @@ INTERPOSED ssize_t preadv(int fd, const struct iovec *iov, int nr, off_t offset)
 
 	if (!file)
 		return NEXT(preadv)(fd, iov, nr, offset);
-	return file_rw(file, fd, "preadv", iov, nr, file_offset(offset), false);
+	return file_rwv(file, fd, "preadv", iov, nr, file_offset(offset), false);
 }
 
 INTERPOSED ssize_t pwritev(int fd, const struct iovec *iov, int nr, off_t offset)
@@ -274,7 +318,7 @@ INTERPOSED ssize_t pwritev(int fd, const struct iovec *iov, int nr, off_t offset
 
 	if (!file)
 		return NEXT(pwritev)(fd, iov, nr, offset);
-	return file_rw(file, fd, "pwritev", iov, nr, file_offset(offset), true);
+	return file_rwv(file, fd, "pwritev", iov, nr, file_offset(offset), true);
 }
 
 /* Of these two, -1 is where the last one ended, to the kernel as to us. */
@@ -285,7 +329,7 @@ INTERPOSED ssize_t preadv2(int fd, const struct iovec *iov, int nr, off_t offset
 
 	if (!file)
 		return NEXT(preadv2)(fd, iov, nr, offset, flags);
-	return file_rw(file, fd, "preadv2", iov, nr, offset, false);
+	return file_rwv(file, fd, "preadv2", iov, nr, offset, false);
 }
 
 INTERPOSED ssize_t pwritev2(int fd, const struct iovec *iov, int nr, off_t offset,
@@ -295,7 +339,7 @@ INTERPOSED ssize_t pwritev2(int fd, const struct iovec *iov, int nr, off_t offse
 
 	if (!file)
 		return NEXT(pwritev2)(fd, iov, nr, offset, flags);
-	return file_rw(file, fd, "pwritev2", iov, nr, offset, true);
+	return file_rwv(file, fd, "pwritev2", iov, nr, offset, true);
 }
 
 INTERPOSED off_t lseek(int fd, off_t offset, int whence)
