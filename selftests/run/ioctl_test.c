@@ -13,6 +13,7 @@
 #include <linux/vfio.h>
 #include <poll.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -94,6 +95,27 @@ TEST_F(nodes, open_as_devices_do)
 	EXPECT_EQ(0, fcntl(fd, F_GETFD));
 	close(fd);
 	EXPECT_EQ(EBADF, ERRNO_OF(ioctl(fd, VFIO_GET_API_VERSION)));
+}
+
+/* Whatever the kernel says of them, the program goes on. */
+TEST_F(nodes, names_at_bad_pointers)
+{
+	static const intptr_t at[] = { 1, 8, -4096, -1 };
+	const char *bad;
+	struct statx stx;
+	struct stat st;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(at); i++) {
+		bad = (char *)at[i];
+		EXPECT_EQ(EFAULT, ERRNO_OF(open(bad, O_RDWR)));
+		EXPECT_EQ(EFAULT, ERRNO_OF(openat(AT_FDCWD, bad, O_RDWR)));
+		EXPECT_EQ(EFAULT, ERRNO_OF(access(bad, R_OK)));
+		EXPECT_EQ(EFAULT, ERRNO_OF(stat(bad, &st)));
+		EXPECT_EQ(EFAULT, ERRNO_OF(lstat(bad, &st)));
+		EXPECT_EQ(EFAULT, ERRNO_OF(statx(AT_FDCWD, bad, AT_EMPTY_PATH,
+						 0, &stx)));
+	}
 }
 
 TEST_F(nodes, can_not_be_read_or_mapped)
@@ -673,8 +695,8 @@ TEST_F(device, reads_and_writes_vectors)
 	struct iovec iov[] = { { &ids[0], 2 }, { &ids[1], 2 } };
 	struct iovec half[] = { { &ids[0], 2 }, { NOWHERE, 2 } };
 	struct iovec huge[] = { { &ids[0], 2 }, { &ids[1], SIZE_MAX } };
-	/* The compiler isn't to know. */
-	volatile int too_few = -1, too_many = 1025;
+	/* The compiler isn't to know what they are. */
+	int too_few = atoi("-1"), too_many = sysconf(_SC_IOV_MAX) + 1;
 	int fd = self->fd;
 
 	ASSERT_EQ(4, pread(fd, all, 4, config));

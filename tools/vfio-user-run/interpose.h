@@ -103,6 +103,9 @@ struct run_node {
  */
 bool run_node_find(int dir, const char *path, struct run_node *node);
 
+/** run_node_is_empty() - no path, or an empty one, as with AT_EMPTY_PATH */
+bool run_node_is_empty(const char *path);
+
 /** run_node_rdev() - the number that the kernel gives such a node, or would */
 dev_t run_node_rdev(const struct run_node *node);
 

@@ -41,7 +41,7 @@ static bool stat_fd(int fd, struct stat *st)
 
 static bool stat_at(int dir, const char *path, struct stat *st, int flags)
 {
-	if (flags & AT_EMPTY_PATH && (!path || !*path))
+	if (flags & AT_EMPTY_PATH && run_node_is_empty(path))
 		return stat_fd(dir, st);
 	return stat_path(dir, path, st);
 }

@@ -23,6 +23,9 @@
 #define VFIO_MINOR	196
 #define OTHER_MAJOR	511
 
+/* Below this the kernel lets nobody map anything (vm.mmap_min_addr). */
+#define NODE_LOWEST	4096
+
 static atomic_bool node_saw_other;
 static atomic_bool node_saw_ours;
 
@@ -130,12 +133,27 @@ static bool node_match(const char *path, struct run_node *node)
 	return false;
 }
 
+/*
+ * What no program has memory at is the kernel's to refuse. Whether there is any
+ * elsewhere isn't asked: this is called for each path that a program names, and
+ * a system call more, which its sandbox may not know, is worth less than that.
+ */
+static bool node_can_read(const char *path)
+{
+	return (intptr_t)path >= NODE_LOWEST;
+}
+
+bool run_node_is_empty(const char *path)
+{
+	return !path || (node_can_read(path) && !*path);
+}
+
 /* Most paths aren't worth more than this. */
 static bool node_is_candidate(const char *path)
 {
 	const char *name;
 
-	if (!path)
+	if (!node_can_read(path))
 		return false;
 	if (path[0] == '/' && strncmp(path, "/dev", 4) && path[1] != '/' &&
 	    path[1] != '.')
