@@ -70,10 +70,15 @@ int msg_conn_init(struct msg_conn *c, int fd, size_t max_size, size_t fd_min)
 }
 
 /* Syscalls: close */
-void msg_conn_exit(struct msg_conn *c)
+void msg_conn_drop_fds(struct msg_conn *c)
 {
 	while (c->nr_fds)
 		close(c->fds[--c->nr_fds]);
+}
+
+void msg_conn_exit(struct msg_conn *c)
+{
+	msg_conn_drop_fds(c);
 	close_fd(&c->fd);
 	free(c->rx);
 	free(c->tx);

@@ -82,6 +82,12 @@ int msg_conn_init(struct msg_conn *c, int fd, size_t max_size, size_t fd_min);
 void msg_conn_exit(struct msg_conn *c);
 
 /**
+ * msg_conn_drop_fds() - close what came with a message that isn't whole
+ * @c: a connection that nothing is received from any more
+ */
+void msg_conn_drop_fds(struct msg_conn *c);
+
+/**
  * msg_set_deadline() - bound the time that receiving and sending may take
  * @c: the connection
  * @ms: milliseconds from now, for all that is received and sent until then

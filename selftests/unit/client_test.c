@@ -261,6 +261,22 @@ TEST_F(client, fds_of_an_error_reply_are_closed)
 	EXPECT_EQ(before, count_fds());
 }
 
+TEST_F(client, fds_of_half_a_reply_are_closed)
+{
+	const struct vfio_user_header header = {
+		.id = 2,
+		.command = VFIO_USER_DEVICE_GET_REGION_INFO,
+		.size = 4096,
+		.flags = REPLY,
+	};
+	struct vfio_user_region_info *info, half = { 0 };
+	int before = count_fds(), fd;
+
+	queue(self->sock, &header, &half, sizeof(half), 2);
+	EXPECT_EQ(-ETIMEDOUT, vfio_user_region_info(self->c, 0, &info, &fd));
+	EXPECT_EQ(before, count_fds());
+}
+
 TEST_F(client, reply_to_another_id_is_a_violation)
 {
 	queue_reply(self->sock, 3, VFIO_USER_DEVICE_RESET, NULL, 0, 0);

@@ -45,6 +45,8 @@ int client_break(struct vfio_user_client *c, int err)
 {
 	c->broken = err == -EPROTO ? -EPROTO : -ECONNRESET;
 	shutdown(c->conn.fd, SHUT_RDWR);
+	/* Nobody would ever see them, and a program may close what it finds. */
+	msg_conn_drop_fds(&c->conn);
 	return err;
 }
 
