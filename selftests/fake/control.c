@@ -45,7 +45,7 @@ static struct fake_control *control_map(const char *dir)
 	if (fd < 0)
 		return NULL;
 	control = (void *)syscall(SYS_mmap, NULL, sizeof(*control),
-				  PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+				  PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0l);
 	raw_close(fd);
 	if (control == MAP_FAILED)
 		return NULL;
