@@ -22,6 +22,17 @@
 #define CONFIG		((off_t)VFIO_PCI_CONFIG_REGION_INDEX << 40)
 #define RW		(VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
 
+/* iommufd's, of which the headers of this machine may know nothing */
+#define DESTROY		_IO(';', 0x80)
+#define VFIO_IOAS	_IO(';', 0x88)
+
+struct vfio_ioas {
+	uint32_t size;
+	uint32_t ioas_id;
+	uint16_t op;
+	uint16_t reserved;
+};
+
 FIXTURE(cdev)
 {
 	struct plain p;
@@ -329,6 +340,41 @@ TEST_F(cdev, iommufd_maps_as_a_container)
 	EXPECT_EQ(ENOENT, unmap(c, IOVA + PAGE, 16 * PAGE, &n));
 	EXPECT_EQ(0, unmap(c, IOVA, 16 * PAGE, &n));
 	EXPECT_EQ(5 * PAGE, n);
+}
+
+/* A group may change its iommufd while its device is open, which stays. */
+TEST_F(cdev, group_changes_its_iommufd)
+{
+	struct vfio_ioas ioas = { .size = sizeof(ioas) };
+	uint32_t destroy[2] = { sizeof(destroy) };
+	int a = self->iommufd, b, first;
+
+	b = open("/dev/iommu", O_RDWR);
+	ASSERT_LE(0, b);
+	self->p.group = open(self->p.group_path, O_RDWR);
+	ASSERT_EQ(0, ioctl(self->p.group, VFIO_GROUP_SET_CONTAINER, &a));
+	first = ioctl(self->p.group, VFIO_GROUP_GET_DEVICE_FD, self->p.bdf);
+	ASSERT_LE(0, first);
+	ASSERT_EQ(0, ioctl(self->p.group, VFIO_GROUP_UNSET_CONTAINER));
+	ASSERT_EQ(0, ioctl(self->p.group, VFIO_GROUP_SET_CONTAINER, &b));
+	self->p.device = ioctl(self->p.group, VFIO_GROUP_GET_DEVICE_FD,
+			       self->p.bdf);
+	ASSERT_LE(0, self->p.device);
+	ASSERT_EQ(0, ioctl(a, VFIO_IOAS, &ioas));
+	destroy[1] = ioas.ioas_id;
+	EXPECT_EQ(EBUSY, ERRNO_OF(ioctl(a, DESTROY, destroy)));
+
+	/* It leaves the one that it is on with its last fd. */
+	EXPECT_EQ(0, close(first));
+	EXPECT_EQ(EBUSY, ERRNO_OF(ioctl(a, DESTROY, destroy)));
+	EXPECT_EQ(0, close(self->p.device));
+	EXPECT_EQ(0, ioctl(a, DESTROY, destroy));
+
+	self->p.device = ioctl(self->p.group, VFIO_GROUP_GET_DEVICE_FD,
+			       self->p.bdf);
+	EXPECT_LE(0, self->p.device);
+	EXPECT_EQ(0, map(b, self->memory, IOVA, PAGE, RW));
+	close(b);
 }
 
 TEST_HARNESS_MAIN

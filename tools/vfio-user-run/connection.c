@@ -268,6 +268,7 @@ void run_connections_fork(void)
 		dev->is_bound = false;
 		dev->is_stale = false;
 		dev->opens = 0;
+		dev->iommufd = NULL;
 		dev->space = NULL;
 	}
 }

@@ -248,27 +248,34 @@ static void device_quiesce(struct run_device *dev)
 	run_device_unlock(dev, 0);
 }
 
-/* With the lock as the writer. */
-static void device_close(struct device_file *df)
+/* With the lock as the writer; the caller puts what the device was on. */
+static struct run_file *device_close(struct device_file *df)
 {
 	struct run_device *dev = df->dev;
+	struct run_file *iommufd = NULL;
 
-	if (--dev->opens == 0) {
-		if (df->iommufd)
-			run_iommufd_remove_device(df->iommufd, dev->iommufd_id);
-		device_quiesce(dev);
-	}
 	df->group->users--;
+	if (--dev->opens)
+		return NULL;
+	if (dev->iommufd) {
+		iommufd = dev->iommufd;
+		run_iommufd_remove_device(iommufd, dev->iommufd_id);
+		dev->iommufd = NULL;
+	}
+	device_quiesce(dev);
+	return iommufd;
 }
 
 static void device_release(struct run_file *file)
 {
 	struct device_file *df = to_device_file(file);
+	struct run_file *iommufd;
 
 	if (df->group) {
 		pthread_rwlock_wrlock(&run_attach_lock);
-		device_close(df);
+		iommufd = device_close(df);
 		pthread_rwlock_unlock(&run_attach_lock);
+		run_file_put(iommufd);
 		run_file_put(&df->group->file);
 	} else if (atomic_load(&df->granted)) {
 		device_unbind(df);
@@ -319,9 +326,13 @@ static int device_compat_attach(struct run_file *iommufd,
 	if (ret)
 		return ret;
 	ret = run_iommufd_attach(iommufd, dev->iommufd_id, &pt_id);
-	if (ret)
+	if (ret) {
 		run_iommufd_remove_device(iommufd, dev->iommufd_id);
-	return ret;
+		return ret;
+	}
+	run_file_get(iommufd);
+	dev->iommufd = iommufd;
+	return 0;
 }
 
 /* What the first file of a device needs. */
@@ -352,10 +363,6 @@ int run_device_open(struct run_device *dev, struct run_group *group,
 	if (ret) {
 		free(df);
 		return ret;
-	}
-	if (group->iommu->kind == RUN_IOMMUFD) {
-		df->iommufd = group->iommu;
-		run_file_get(df->iommufd);
 	}
 	run_file_get(&group->file);
 	df->group = group;

@@ -73,6 +73,8 @@ const struct run_real *run_real(void);
 
 /* connection.c */
 
+struct run_file;
+
 /**
  * struct run_device - a device that the launcher was told of
  * @bdf: PCI address, or a mediated device's UUID
@@ -85,7 +87,9 @@ const struct run_real *run_real(void);
  * @is_bound: it is by its own node that it is in use
  * @is_stale: it has been used, and is to be reset before it is used again
  * @opens: files of the device, of the group's making
- * @iommufd_id: its object ID, while it is on an iommufd by way of its group
+ * @iommufd: that it is on by way of its group, with a reference, or NULL; the
+ *           group may be on another by now
+ * @iommufd_id: its object ID there
  * @space: which it is in, or NULL
  */
 struct run_device {
@@ -99,6 +103,7 @@ struct run_device {
 	bool is_bound;
 	bool is_stale;
 	unsigned int opens;
+	struct run_file *iommufd;
 	uint32_t iommufd_id;
 	struct run_space *space;
 };
@@ -153,8 +158,6 @@ enum run_kind {
 	RUN_IOMMUFD,
 	RUN_STREAM,
 };
-
-struct run_file;
 
 /**
  * struct run_ops - what can be done with a file
