@@ -366,7 +366,9 @@ help:
 #H   soak       random clients, faults and resets in the lab, and a table of them;
 #H              SOAK_SECONDS=600 on each of SOAK_KERNELS="stock iommufd";
 #H              SOAK_SEED= as it was printed draws the same numbers
-#H   fuzz       looks for inputs that break something; FUZZ_SECONDS=600 each
+#H   fuzz       looks for inputs that break something; FUZZ_SECONDS=600 each,
+#H              FUZZ_CC=afl-clang-fast by AFL++
+#H   coverage   which lines the fuzzers' inputs reach, and the daemon's tests
 #H   install    into DESTDIR=, with prefix=/usr/local
 #H   clean      removes what was built; what was downloaded stays in the cache
 #H

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "log.h"
 #include "tools/lib/internal.h"
 
 #define MAX_PAYLOAD	2048
@@ -188,8 +189,8 @@ static void call_irq_set(struct vfio_user_client *c, unsigned int nr)
 	nr = nr % ARRAY_SIZE(fds);
 	for (i = 0; i < nr; i++)
 		fds[i] = i % 5 == 4 ? -1 : some_fd;
-	vfio_user_irq_set(c, VFIO_USER_IRQ_SET_DATA_EVENTFD |
-			  VFIO_USER_IRQ_SET_ACTION_TRIGGER, 2, 0, nr, fds);
+	vfio_user_irq_set(c, 1u << nr % 3 | VFIO_USER_IRQ_SET_ACTION_TRIGGER, 2,
+			  0, nr, fds);
 }
 
 static void call_feature(struct vfio_user_client *c, unsigned int arg)
@@ -233,6 +234,33 @@ static void call_transfer(struct vfio_user_client *c, unsigned int number,
 		n = vfio_user_migration_write(c, data, arg * 16);
 	}
 	fuzz_require(n <= (ssize_t)arg * 16, "no more bytes than asked for");
+}
+
+/* Any command, with whatever comes back. */
+static void call_request(struct vfio_user_client *c, unsigned int arg)
+{
+	struct vfio_user_device_info info = { .argsz = sizeof(info) };
+	struct iovec iov = { &info, arg % (sizeof(info) + 1) };
+	unsigned int nr = arg % 4, i;
+	char reply[256];
+	int fds[4];
+	ssize_t n;
+
+	n = vfio_user_request(c, arg, &iov, 1, &some_fd, arg >> 7, reply,
+			      arg & 0x40 ? sizeof(reply) : 16,
+			      arg & 0x20 ? fds : NULL, &nr);
+	fuzz_require(n <= (ssize_t)sizeof(reply), "no more than there is room");
+	for (i = 0; arg & 0x20 && i < arg % 4; i++)
+		close_fd(&fds[i]);
+}
+
+static void call_serve(struct vfio_user_client *c)
+{
+	fuzz_require(vfio_user_client_fd(c) >= 0 &&
+		     vfio_user_messages_sent(c) && vfio_user_server_caps(c) &&
+		     vfio_user_server_version(c) <= VFIO_USER_MINOR &&
+		     vfio_user_client_twin_fd(c) >= -1, "a client is whole");
+	vfio_user_serve(c);
 }
 
 static void call(struct vfio_user_client *c, unsigned int number,
@@ -285,8 +313,11 @@ static void call(struct vfio_user_client *c, unsigned int number,
 	case VFIO_USER_MIG_DATA_WRITE:
 		call_transfer(c, number, arg);
 		break;
+	case VFIO_USER_VERSION:
+		call_request(c, arg);
+		break;
 	default:
-		vfio_user_serve(c);
+		call_serve(c);
 	}
 }
 
@@ -345,6 +376,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc;
 	(void)argv;
+	log_init("client_fuzz", true);
 	signal(SIGPIPE, SIG_IGN);
 	some_fd = memfd_create("some", MFD_CLOEXEC);
 	fuzz_require(some_fd >= 0, "there is a file to send");
