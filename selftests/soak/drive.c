@@ -266,10 +266,12 @@ int soak_edu(struct soak *s)
 }
 
 /*
- * Two edus of one group
+ * Two edus of one group. To use the second one takes having mapped the memory
+ * by which its session is the same client's as the first's.
  */
 
-static int group_open(struct soak *s, int i, struct access **a, struct edu *edu)
+static int group_open(struct soak *s, int i, int fd, uint64_t size,
+		      struct access **a, struct edu *edu)
 {
 	int ret = soak_connect(s, s->paths[i], a);
 
@@ -277,23 +279,22 @@ static int group_open(struct soak *s, int i, struct access **a, struct edu *edu)
 		*a = NULL;
 		return ret;
 	}
+	ret = (*a)->ops->dma_map(*a, SPARE_IOVA, size, fd, 0,
+				 VFIO_DMA_MAP_FLAG_READ |
+				 VFIO_DMA_MAP_FLAG_WRITE);
+	if (ret)
+		return ret;
+	soak_count(&s->counters->maps, 1);
 	return edu_open(edu, *a);
 }
 
-static int group_rounds(struct soak *s, struct edu *edus, int fd, void *mem,
+static int group_rounds(struct soak *s, struct edu *edus, void *mem,
 			uint64_t size)
 {
 	struct access_dma dma = { .mem = mem, .iova = SPARE_IOVA, .size = size };
 	unsigned int i, rounds = 1 + soak_random(s, ROUNDS);
 	int ret = 0;
 
-	for (i = 0; !ret && i < 2; i++) {
-		ret = edus[i].a->ops->dma_map(edus[i].a, dma.iova, size, fd, 0,
-					      VFIO_DMA_MAP_FLAG_READ |
-					      VFIO_DMA_MAP_FLAG_WRITE);
-		if (!ret)
-			soak_count(&s->counters->maps, 1);
-	}
 	for (i = 0; !ret && i < 2; i++)
 		ret = edu_irq_setup(&edus[i], VFIO_PCI_MSI_IRQ_INDEX);
 	for (i = 0; !ret && i < rounds; i++)
@@ -318,11 +319,11 @@ int soak_group(struct soak *s)
 	mem = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (mem == MAP_FAILED)
 		return -errno;
-	ret = group_open(s, 0, &as[0], &edus[0]);
+	ret = group_open(s, 0, fd, size, &as[0], &edus[0]);
 	if (!ret)
-		ret = group_open(s, 1, &as[1], &edus[1]);
+		ret = group_open(s, 1, fd, size, &as[1], &edus[1]);
 	if (!ret)
-		ret = group_rounds(s, edus, fd, mem, size);
+		ret = group_rounds(s, edus, mem, size);
 	for (i = 0; i < 2; i++) {
 		edu_close(&edus[i]);
 		access_close(as[i]);
