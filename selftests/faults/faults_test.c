@@ -659,6 +659,7 @@ static int set_up(const struct setup *setup, struct sweep *s)
 		.pair = &pair,
 		.two = setup->two,
 		.memory = setup->memory,
+		.own_bar = setup->way == PEER_TYPE1 && !setup->memory,
 	};
 	script_config(&config, setup->way, setup->two);
 	config.flr = !setup->bus_reset;
@@ -702,7 +703,8 @@ FIXTURE_VARIANT_ADD(session, type1)
 FIXTURE_VARIANT_ADD(session, retain)
 {
 	.setup.way = PEER_MAP_FILE,
-	.setup.args = { "--on-disconnect=retain", "--ioeventfd=0:0x100:4" },
+	.setup.args = { "--on-disconnect=retain", "--idle-low-power",
+			"--ioeventfd=0:0x100:4" },
 };
 
 FIXTURE_VARIANT_ADD(session, shadow)
@@ -855,6 +857,8 @@ static const char *const unreached[] = {
 	"access_has_group", "access_user", "access_group", "activation_take",
 	"main_take_fd", "iommufd_map_bar", "is_node_of", "vfio_dmabuf_export",
 	"device_check_retained", "device_give_back",
+	/* What the software VFIO hasn't got. */
+	"power_d3_is_disabled",
 	/* Only with root's privileges, or as what isn't the software VFIO. */
 	"namespace_enter", "namespace_make", "namespace_take",
 	"namespace_attach", "namespace_build", "namespace_move",

@@ -22,6 +22,7 @@
 #define IOVA		0x100000
 #define OTHER_IOVA	0x800000
 #define LATE_IOVA	0xc00000
+#define BAR_IOVA	0x500000
 #define BARE_IOVA	0x1000000
 #define MIG_LEN		1000
 
@@ -82,6 +83,7 @@ void script_config(struct fake_config *config, enum peer_way way, bool two)
 	config->mig_len = MIG_LEN;
 	config->mig_enomsg = true;
 	config->logging = true;
+	config->low_power = true;
 }
 
 /* A listing that ends by itself in a monitor, if it is one. */
@@ -234,6 +236,24 @@ static int script_share(struct script *s, struct peer *peer, uint64_t iova,
 	if (m->nr_maps == ARRAY_SIZE(bare))
 		m->nr_maps = 0;
 	return mirror_map(m, peer, iova, bare[m->nr_maps], MEMORY, flags);
+}
+
+/* The device's own registers, from where its region says. */
+static int script_map_bar(const struct peer *peer)
+{
+	struct vfio_user_region_info info;
+	struct wire_reply r;
+	int ret;
+
+	ret = wire_region_info(peer->sock, PEER_BAR0, 4096, &r);
+	if (ret)
+		return ret;
+	memcpy(&info, r.payload, sizeof(info));
+	ret = r.nr_fds != 1 ? EIO :
+		wire_map(peer->sock, BAR_IOVA, PAGE, PEER_RW, r.fds[0],
+			 info.offset);
+	wire_close_fds(&r);
+	return ret;
 }
 
 static void script_map(struct script *s, struct peer *peer)
@@ -413,6 +433,8 @@ static void script_maps(struct script *s, struct peer *peer)
 {
 	STEP(script_share(s, peer, LATE_IOVA, PEER_RW));
 	STEP(wire_unmap(peer->sock, LATE_IOVA, MEMORY, 0));
+	if (s->own_bar)
+		STEP(script_map_bar(peer));
 	STEP(wire_unmap(peer->sock, 0, 0, VFIO_USER_DMA_UNMAP_ALL));
 	script_map(s, peer);
 }

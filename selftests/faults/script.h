@@ -22,6 +22,7 @@ enum script_memory {
  * @pair: the daemon; the second device's is used if there is one
  * @two: there is
  * @memory: how it is shared
+ * @own_bar: the device's own BAR can be mapped for DMA as well
  * @failed: is not 0 once something has failed; from then on any error will do,
  *          and an end. Before, or if NULL, every reply must be right
  * @wrong: what was neither, or NULL
@@ -34,6 +35,7 @@ struct script {
 	struct pair *pair;
 	bool two;
 	enum script_memory memory;
+	bool own_bar;
 	const uint32_t *failed;
 	const char *wrong;
 	int ret;
@@ -47,7 +49,7 @@ void script_config(struct fake_config *config, enum peer_way way, bool two);
 
 /**
  * script_begin() - connect, and set everything up that can be
- * @s: its @pair, @two, @memory and @failed are set
+ * @s: its @pair, @two, @memory, @own_bar and @failed are set
  *
  * Return: true if the daemon did as it must; @s->wrong says what it did not.
  */
