@@ -857,8 +857,8 @@ static const char *const unreached[] = {
 	"access_has_group", "access_user", "access_group", "activation_take",
 	"main_take_fd", "iommufd_map_bar", "is_node_of", "vfio_dmabuf_export",
 	"device_check_retained", "device_give_back",
-	/* What the software VFIO hasn't got. */
-	"power_d3_is_disabled",
+	/* What the software VFIO hasn't got, and what older kernels need. */
+	"power_d3_is_disabled", "type1_is_same_file",
 	/* Only with root's privileges, or as what isn't the software VFIO. */
 	"namespace_enter", "namespace_make", "namespace_take",
 	"namespace_attach", "namespace_build", "namespace_move",
