@@ -204,8 +204,9 @@ static long device_bind(struct device *dev, int fd,
 	if (bind->argsz < sizeof(*bind) || bind->flags || bind->iommufd < 0 ||
 	    dev->group)
 		return -EINVAL;
-	orphans_reap();
+	/* Who isn't held now can be reaped, whoever lets go in between. */
 	held = memory_locked(dev->index, &cdev);
+	orphans_reap();
 	if (group_is_open(machine_group(dev->index)) || (held && !cdev))
 		return -EBUSY;
 	if (dev->bound)
@@ -641,6 +642,7 @@ static bool device_is_open_from(const struct fake_file *group,
 
 int device_get_fd(struct fake_file *group, unsigned int index)
 {
+	bool cdev, held = memory_locked(index, &cdev);
 	struct device *dev;
 	int fd, err;
 
@@ -649,7 +651,7 @@ int device_get_fd(struct fake_file *group, unsigned int index)
 	if (fd < 0)
 		return fd;
 	err = -EBUSY;
-	if (raw_flock(fd) && !device_is_open_from(group, index))
+	if ((held || raw_flock(fd)) && !device_is_open_from(group, index))
 		goto close;
 	err = -ENOMEM;
 	dev = device_new(index);
