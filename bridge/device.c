@@ -34,10 +34,10 @@ static void device_log_held(const struct session *s, const char *why)
 	if (!last->pid)
 		log_err("%s: %s", b->device.name, why);
 	else
-		log_err("%s: still held, most likely by the last client, pid %d of uid %d (%s), which keeps a region mapped or its fd open: end that process",
+		log_err("%s: still held, most likely by the last client, pid %d of uid %d (%s), which keeps a region mapped or its fd open: end that process (%s)",
 			b->device.name, last->pid, last->uid,
 			kill(last->pid, 0) && errno == ESRCH ?
-			"gone, but what it passed on may live" : "alive");
+			"gone, but what it passed on may live" : "alive", why);
 }
 
 static unsigned int device_open_flags(const struct bridge *b)

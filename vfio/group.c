@@ -130,6 +130,25 @@ void vfio_group_spoilers(int group,
 	closedir(dir);
 }
 
+/* Syscalls: close getdents64 newfstatat openat */
+bool vfio_group_is_alone(int group)
+{
+	unsigned int nr = 0;
+	struct dirent *de;
+	char path[128];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/sys/kernel/iommu_groups/%d/devices",
+		 group);
+	dir = opendir(path);
+	if (!dir)
+		return false;
+	while ((de = readdir(dir)))
+		nr += de->d_name[0] != '.';
+	closedir(dir);
+	return nr == 1;
+}
+
 /**
  * struct vfio_spoiler - room for one of them
  * @buf: "" until there is one

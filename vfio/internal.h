@@ -129,6 +129,9 @@ void vfio_group_spoilers(int group,
  */
 bool vfio_group_spoiler(int group, char *buf, size_t len);
 
+/** vfio_group_is_alone() - has this IOMMU group one device, for certain? */
+bool vfio_group_is_alone(int group);
+
 /**
  * vfio_window_open() - a mapping of a client's file to name to the kernel
  * @c: the container

@@ -24,6 +24,24 @@
 #include "internal.h"
 #include "iommufd_abi.h"
 
+/*
+ * EPERM is what iommufd_device_bind() says where interrupts aren't isolated, and
+ * what iommu_device_claim_dma_owner() says of a group that has another owner.
+ * Who holds the device itself was EINVAL or EBUSY, so the owner has another
+ * device of the group, if there is one.
+ */
+static int iommufd_bind_denied(struct vfio_device *dev, struct vfio_why *why)
+{
+	if (vfio_group_is_alone(dev->group)) {
+		vfio_why_set(why, "/dev/vfio/devices/%s cannot be bound: nothing isolates its interrupts from those of others: turn interrupt remapping on, or see allow_unsafe_interrupts in modinfo iommufd",
+			     dev->cdev);
+		return -EPERM;
+	}
+	vfio_why_set(why, "/dev/vfio/devices/%s cannot be bound: another process has a device of its group, or nothing isolates its interrupts (see allow_unsafe_interrupts in modinfo iommufd)",
+		     dev->cdev);
+	return -EBUSY;
+}
+
 /* Syscalls: ioctl(ABI_DEVICE_BIND_IOMMUFD) */
 static int iommufd_bind(struct vfio_device *dev, struct vfio_why *why)
 {
@@ -50,13 +68,10 @@ static int iommufd_bind(struct vfio_device *dev, struct vfio_why *why)
 			     dev->cdev);
 		return -EBUSY;
 	}
-	/* iommu_device_claim_dma_owner(), or no isolation of interrupts */
 	if (err == -EPERM)
-		vfio_why_set(why, "/dev/vfio/devices/%s cannot be bound: another process has a device of its group, or nothing isolates its interrupts (see allow_unsafe_interrupts of iommufd)",
-			     dev->cdev);
-	else
-		vfio_why_set(why, "/dev/vfio/devices/%s cannot be bound to an iommufd: %s",
-			     dev->cdev, strerrordesc_np(-err));
+		return iommufd_bind_denied(dev, why);
+	vfio_why_set(why, "/dev/vfio/devices/%s cannot be bound to an iommufd: %s",
+		     dev->cdev, strerrordesc_np(-err));
 	return err;
 }
 

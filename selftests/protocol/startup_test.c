@@ -131,6 +131,40 @@ TEST_F(startup, group_that_is_not_viable_names_the_spoiler)
 	}
 }
 
+/*
+ * EPERM, and no device of the group has a driver of the kernel's: of a device that
+ * is alone in its group that has one reason, else it may have two.
+ */
+TEST_F(startup, bind_that_is_denied_says_what_it_may_be)
+{
+	ASSERT_EQ(0, peer_machine(&self->peer, &self->config));
+	fake_fail_ioctl(&self->peer.root, FAKE_DEVICE, ABI_DEVICE_BIND_IOMMUFD,
+			EPERM);
+	EXPECT_EQ(EXIT_DEVICE, run(&self->peer, "--iommu=iommufd", NULL));
+	EXPECT_TRUE(said(&self->peer, "nothing isolates its interrupts",
+			 "interrupt remapping", "allow_unsafe_interrupts"));
+	EXPECT_FALSE(peer_log_has(&self->peer, "another process"));
+	EXPECT_TRUE(is_clean(&self->peer));
+}
+
+TEST_F(startup, bind_that_is_denied_in_a_group_of_two)
+{
+	self->config.nr_more = 1;
+	self->config.more[0] = (struct fake_more){
+		.name = "0000:01:01.0",
+		.group = self->config.group,
+		.cdev = self->config.cdev + 1,
+	};
+	ASSERT_EQ(0, peer_machine(&self->peer, &self->config));
+	fake_fail_ioctl(&self->peer.root, FAKE_DEVICE, ABI_DEVICE_BIND_IOMMUFD,
+			EPERM);
+	EXPECT_EQ(EXIT_DEVICE, run(&self->peer, "--iommu=iommufd", NULL));
+	EXPECT_TRUE(said(&self->peer, "another process has a device of its group",
+			 "nothing isolates its interrupts",
+			 "allow_unsafe_interrupts"));
+	EXPECT_TRUE(is_clean(&self->peer));
+}
+
 /* The kernel says so, and nothing in sysfs shows why. */
 TEST_F(startup, group_that_is_not_viable_without_a_visible_spoiler)
 {
