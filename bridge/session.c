@@ -304,7 +304,8 @@ static void session_loop(struct session *s)
 	if (ret < 0 && ret != -EMSGSIZE && ret != -ECONNRESET)
 		log_info("%s: client pid %d: %s: closed",
 			 s->bridge->device.name, s->peer.pid,
-			 ret == -EAGAIN ? "too slow" : strerrordesc_np(-ret));
+			 ret == -EAGAIN || ret == -ETIMEDOUT ? "too slow" :
+			 strerrordesc_np(-ret));
 }
 
 /* The order is the point: see the top of the file. */
@@ -365,14 +366,19 @@ static void *session_thread(void *arg)
 	return NULL;
 }
 
-/* Syscalls: setsockopt(SO_RCVTIMEO) setsockopt(SO_SNDTIMEO) */
-static int session_socket(int fd)
+/*
+ * For all of VERSION together: a time-out of the socket would begin anew with
+ * each byte. version_handle() takes the deadline off again.
+ *
+ * Syscalls: setsockopt(SO_SNDTIMEO)
+ */
+static int session_socket(struct session *s)
 {
 	const struct timeval timeout = { .tv_sec = BRIDGE_CLIENT_TIMEOUT };
 
-	/* Until VERSION; version_handle() takes the first one off again. */
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) ||
-	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)))
+	msg_set_deadline(&s->conn, BRIDGE_CLIENT_TIMEOUT * 1000, -1);
+	if (setsockopt(s->conn.fd, SOL_SOCKET, SO_SNDTIMEO, &timeout,
+		       sizeof(timeout)))
 		return -errno;
 	return 0;
 }
@@ -408,7 +414,7 @@ int session_start(struct bridge *b, int fd)
 		ret = -errno;
 		goto free;
 	}
-	ret = session_socket(fd);
+	ret = session_socket(s);
 	if (ret)
 		goto free;
 	b->session = s;

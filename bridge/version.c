@@ -15,8 +15,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 
 #include "bridge.h"
 #include "log.h"
@@ -60,19 +58,11 @@ static void version_caps(struct session *s, struct vfio_user_caps *caps)
 		version_iova_ranges(iommu, caps);
 }
 
-/*
- * Greeted clients may be idle for as long as they like.
- *
- * Syscalls: setsockopt(SO_RCVTIMEO)
- */
-static int version_no_timeout(struct session *s)
+/* Greeted clients may be idle for as long as they like, between messages. */
+static void version_no_deadline(struct session *s)
 {
-	const struct timeval forever = { 0 };
-
-	if (setsockopt(s->conn.fd, SOL_SOCKET, SO_RCVTIMEO, &forever,
-		       sizeof(forever)))
-		return -errno;
-	return 0;
+	msg_set_deadline(&s->conn, 0, -1);
+	msg_set_patience(&s->conn, BRIDGE_CLIENT_TIMEOUT * 1000);
 }
 
 /* The client's end of a twin socket; -1 if it wants none, or no reply at all. */
@@ -146,9 +136,7 @@ static int version_greet(struct session *s, struct msg *m)
 	ret = relay_start(s);
 	if (ret)
 		return ret;
-	ret = version_no_timeout(s);
-	if (ret)
-		return ret;
+	version_no_deadline(s);
 	return version_reply(s, m, minor);
 }
 

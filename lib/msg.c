@@ -288,42 +288,69 @@ static void msg_give_fds(struct msg_conn *c, struct msg *m)
 	c->nr_fds = 0;
 }
 
+/* Is all of a message there? @m gets its header as soon as that is. */
+static int msg_is_whole(const struct msg_conn *c, struct msg *m)
+{
+	const size_t have = c->rx_tail - c->rx_head;
+	const size_t size = msg_size(c);
+
+	if (have < sizeof(m->header))
+		return 0;
+	memcpy(&m->header, c->rx + c->rx_head, sizeof(m->header));
+	if (size < sizeof(m->header) || size > c->max_size)
+		return -EMSGSIZE;
+	return have >= size;
+}
+
+/* Receive more: 1, 0 at the end, or a negative errno. */
+static int msg_more(struct msg_conn *c)
+{
+	const size_t have = c->rx_tail - c->rx_head;
+	int ret = c->tx_len ? msg_flush(c) : 0;
+	ssize_t n;
+
+	if (ret)
+		return ret;
+	if (!have) {
+		n = msg_fill(c);
+	} else {
+		if (c->patience && !c->deadline)
+			msg_set_deadline(c, c->patience, -1);
+		n = msg_complete(c, max(msg_size(c),
+					sizeof(struct vfio_user_header)));
+	}
+	if (n)
+		return n < 0 ? n : 1;
+	return have ? -ECONNRESET : 0;
+}
+
+static int msg_recv_whole(struct msg_conn *c, struct msg *m)
+{
+	int ret;
+
+	for (;;) {
+		ret = msg_is_whole(c, m);
+		if (ret)
+			return ret;
+		ret = msg_more(c);
+		if (ret <= 0)
+			return ret;
+	}
+}
+
 int msg_recv(struct msg_conn *c, struct msg *m)
 {
-	const size_t hlen = sizeof(m->header);
+	const int64_t deadline = c->deadline;
+	int ret;
 
 	m->nr_fds = 0;
-	for (;;) {
-		size_t have = c->rx_tail - c->rx_head;
-		size_t size = msg_size(c);
-		ssize_t n;
+	ret = msg_recv_whole(c, m);
+	c->deadline = deadline;
+	if (ret <= 0)
+		return ret;
 
-		if (have >= hlen) {
-			memcpy(&m->header, c->rx + c->rx_head, hlen);
-			if (size < hlen || size > c->max_size)
-				return -EMSGSIZE;
-			if (have >= size)
-				break;
-		}
-
-		if (c->tx_len) {
-			int ret = msg_flush(c);
-
-			if (ret)
-				return ret;
-		}
-		if (have)
-			n = msg_complete(c, have < hlen ? hlen : size);
-		else
-			n = msg_fill(c);
-		if (n < 0)
-			return n;
-		if (n == 0)
-			return have ? -ECONNRESET : 0;
-	}
-
-	m->payload = c->rx + c->rx_head + hlen;
-	m->len = m->header.size - hlen;
+	m->payload = c->rx + c->rx_head + sizeof(m->header);
+	m->len = m->header.size - sizeof(m->header);
 	c->rx_head += m->header.size;
 	msg_give_fds(c, m);
 	return 1;

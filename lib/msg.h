@@ -33,6 +33,8 @@ struct msg {
  * @more: more than one message may wait
  * @deadline: when to give up, CLOCK_MONOTONIC milliseconds; 0: never
  * @other: a socket whose end makes waiting end, too, while there is a deadline
+ * @patience: how long the rest of a message may take that has begun, in
+ *            milliseconds; 0: as long as it likes
  * @rx: receive buffer of @max_size bytes
  * @rx_head: first byte in @rx that isn't consumed
  * @rx_tail: end of what was received in @rx
@@ -51,6 +53,7 @@ struct msg_conn {
 	bool more;
 	int64_t deadline;
 	int other;
+	unsigned int patience;
 	uint8_t *rx;
 	size_t rx_head;
 	size_t rx_tail;
@@ -101,6 +104,20 @@ void msg_conn_drop_fds(struct msg_conn *c);
 void msg_set_deadline(struct msg_conn *c, unsigned int ms, int other);
 
 /**
+ * msg_set_patience() - bound the time that the rest of a message may take
+ * @c: the connection
+ * @ms: milliseconds from when some of a message was received and more is waited
+ *      for, until it is whole; 0: no bound
+ *
+ * msg_recv() then fails with -ETIMEDOUT, and the connection is lost. A deadline
+ * that is set already counts instead.
+ */
+static inline void msg_set_patience(struct msg_conn *c, unsigned int ms)
+{
+	c->patience = ms;
+}
+
+/**
  * msg_is_buffered() - has some of a message been received that nobody took?
  * @c: the connection
  *
@@ -126,6 +143,7 @@ static inline bool msg_is_buffered(const struct msg_conn *c)
  * -ECONNRESET: the other side closed in the middle of a message,
  * -EMFILE: fds were lost because this process has no room for more,
  * -EAGAIN: the socket's receive time-out ended, nothing is lost,
+ * -ETIMEDOUT: the deadline has passed, or the patience is at an end,
  * or what recvmsg(2) and sendmsg(2) fail with.
  */
 int msg_recv(struct msg_conn *c, struct msg *m);

@@ -71,4 +71,78 @@ TEST(clients_that_take_forever_are_given_up)
 	EXPECT_EQ(0, peer_close(&idle));
 }
 
+/* For longer than any of them may, shorter than their messages would take. */
+#define DRIBBLE_S	25
+#define DRIBBLERS	4
+
+/* One byte each second from each; until the daemon has closed on all of them. */
+static unsigned int dribble(struct peer *peers, unsigned int count)
+{
+	unsigned int s, i, open = count;
+	char byte = 0;
+
+	for (s = 0; s < DRIBBLE_S && open; s++) {
+		open = 0;
+		for (i = 0; i < count; i++)
+			open += send(peers[i].sock, &byte, 1,
+				     MSG_NOSIGNAL) == 1;
+		peer_pause(1000);
+	}
+	return open;
+}
+
+/* Half of them begin a VERSION, the others something that comes after it. */
+static int begin(struct peer *peer, bool greeted)
+{
+	struct vfio_user_header header =
+		wire_header(1, greeted ? VFIO_USER_REGION_WRITE :
+			    VFIO_USER_VERSION, 1000);
+	int ret = 0;
+
+	if (greeted)
+		ret = peer_connect(peer);
+	else
+		peer->sock = wire_connect(peer->daemon.socket);
+	return ret ? ret : wire_send(peer->sock, &header, sizeof(header), NULL,
+				     0);
+}
+
+FIXTURE(dribble)
+{
+	struct peer peers[DRIBBLERS];
+};
+
+FIXTURE_SETUP(dribble)
+{
+	struct fake_config config;
+	int i;
+
+	peer_config(&config, PEER_MAP_FILE);
+	for (i = 0; i < DRIBBLERS; i++)
+		ASSERT_EQ(0, peer_start(&self->peers[i], &config, NULL));
+}
+
+FIXTURE_TEARDOWN(dribble)
+{
+	int i;
+
+	for (i = 0; i < DRIBBLERS; i++)
+		EXPECT_EQ(0, peer_close(&self->peers[i]));
+}
+
+TEST_F_TIMEOUT(dribble, a_byte_a_second_is_given_up, 90)
+{
+	struct peer *peers = self->peers;
+	int i;
+
+	for (i = 0; i < DRIBBLERS; i++)
+		ASSERT_EQ(0, begin(&peers[i], i % 2));
+	EXPECT_EQ(0, dribble(peers, DRIBBLERS));
+	for (i = 0; i < DRIBBLERS; i++) {
+		EXPECT_TRUE(peer_log_has(&peers[i], "too slow"));
+		EXPECT_EQ(0, peer_hang_up(&peers[i]));
+		EXPECT_EQ(0, peer_connect(&peers[i]));
+	}
+}
+
 TEST_HARNESS_MAIN
