@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Storms: 64 clients that come, do something of what they may or mustn't, and
+ * go; and somebody who kills them at any moment.
+ *
+ * Each client is a process that chooses by a generator of its own. What the
+ * generators begin with is printed, and STORM_SEED= brings it back; the moments
+ * of death it does not. Who is served writes a number of its own to a register,
+ * which was 0 before, and finds it there again after everything else: if two
+ * had the device at one time, one of them would see. What they saw is counted
+ * in shared memory, so that it outlives them.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "pair.h"
+#include "util.h"
+
+#include "kselftest_harness.h"
+
+#define CLIENTS		64
+#define KILLS		400
+#define PAGE		0x1000ull
+/* Where the first page of memory is mapped; each one's own pages are above. */
+#define COMMON		0x100000
+#define MEMORY		((CLIENTS + 1) * 2 * PAGE)
+
+/* Threads' stacks and the allocator's arenas. */
+#ifdef __SANITIZE_ADDRESS__
+/* These have redzones and shadows, and what is freed is kept for a while. */
+#define RSS_SLACK	(16 * 1024 * 1024)
+#else
+#define RSS_SLACK	(4 * 1024 * 1024)
+#endif
+
+/**
+ * struct tally - what the clients saw, all of them together
+ * @served: greeted, and the device was as it is after a reset
+ * @busy: told EBUSY
+ * @closed: hung up on instead of an answer
+ * @copied: had the device copy memory, and it did
+ * @other: got any other answer to VERSION
+ * @last: the last of these
+ * @shared: found the device in use by somebody else
+ * @ended: hung up on before it had shown its memory, with a group of two
+ */
+struct tally {
+	atomic_uint served;
+	atomic_uint busy;
+	atomic_uint closed;
+	atomic_uint copied;
+	atomic_uint other;
+	atomic_int last;
+	atomic_uint shared;
+	atomic_uint ended;
+};
+
+/**
+ * struct client - one of the 64
+ * @peers: the sockets that there are
+ * @nr_peers: how many
+ * @number: which client this is, from 0
+ * @state: of its generator
+ * @tally: where it counts
+ * @mine: what it has written to the device last
+ * @common: a file that all of them map, with some of it for each, or -1: who
+ *          hasn't shown a group's memory has no power over a device of it
+ */
+struct client {
+	struct peer *peers;
+	unsigned int nr_peers;
+	unsigned int number;
+	uint64_t state;
+	struct tally *tally;
+	uint64_t mine;
+	int common;
+};
+
+FIXTURE(storm)
+{
+	struct pair pair;
+	struct fake_config config;
+	struct tally *tally;
+	uint64_t seed;
+	pid_t pids[CLIENTS];
+};
+
+FIXTURE_VARIANT(storm)
+{
+	enum peer_way way;
+	bool two;
+	bool shared;
+	const char *arg;
+};
+
+FIXTURE_VARIANT_ADD(storm, iommufd)
+{
+	.way = PEER_MAP_FILE,
+};
+
+FIXTURE_VARIANT_ADD(storm, type1)
+{
+	.way = PEER_TYPE1,
+};
+
+FIXTURE_VARIANT_ADD(storm, shadow_dma)
+{
+	.way = PEER_MAP_FILE,
+	.arg = "--shadow-dma",
+};
+
+FIXTURE_VARIANT_ADD(storm, two_devices)
+{
+	.way = PEER_MAP_FILE,
+	.two = true,
+};
+
+FIXTURE_VARIANT_ADD(storm, two_devices_of_a_group)
+{
+	.way = PEER_MAP_FILE,
+	.two = true,
+	.shared = true,
+};
+
+static uint64_t seed_get(void)
+{
+	const char *seed = getenv("STORM_SEED");
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return seed ? strtoull(seed, NULL, 0) : ts.tv_sec ^ ts.tv_nsec << 20;
+}
+
+/* What AddressSanitizer keeps of freed memory, else 256 MiB, hides what leaks. */
+static int quarantine_little(void)
+{
+	const char *options = getenv("ASAN_OPTIONS");
+	char more[256];
+
+	snprintf(more, sizeof(more), "%s%squarantine_size_mb=1",
+		 options ? options : "", options ? ":" : "");
+	return setenv("ASAN_OPTIONS", more, 1);
+}
+
+FIXTURE_SETUP(storm)
+{
+	const char *const none[] = { NULL };
+
+	ASSERT_EQ(0, quarantine_little());
+	pair_init(&self->pair);
+	pair_config(&self->config, variant->way);
+	if (!variant->shared)
+		self->config.more[0].group++;
+	self->tally = mmap(NULL, sizeof(*self->tally), PROT_READ | PROT_WRITE,
+			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->tally);
+	self->seed = seed_get();
+	TH_LOG("STORM_SEED=%#llx", (unsigned long long)self->seed);
+	if (variant->two) {
+		ASSERT_EQ(0, pair_start(&self->pair, &self->config, none));
+	} else {
+		self->config.nr_more = 0;
+		ASSERT_EQ(0, peer_start(&self->pair.a, &self->config,
+					variant->arg));
+	}
+}
+
+FIXTURE_TEARDOWN(storm)
+{
+	EXPECT_EQ(0, pair_close(&self->pair));
+	munmap(self->tally, sizeof(*self->tally));
+}
+
+/* splitmix64 */
+static uint64_t any(struct client *c, uint64_t below)
+{
+	uint64_t x = c->state += 0x9e3779b97f4a7c15;
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+	x = (x ^ x >> 27) * 0x94d049bb133111eb;
+	return (x ^ x >> 31) % below;
+}
+
+/* Have the device copy a number from one page to the next. */
+static void copy(struct client *c, struct peer *peer)
+{
+	/* Others of the group mustn't map other memory at the same address. */
+	const uint64_t offset = (1 + c->number) * 2 * PAGE;
+	const uint64_t iova = COMMON + offset;
+	const uint64_t number = any(c, UINT64_MAX);
+	int fd = c->common < 0 ? peer_memory(MEMORY) :
+				 fcntl(c->common, F_DUPFD_CLOEXEC, 0);
+	uint64_t found = ~number;
+
+	if (pwrite(fd, &number, sizeof(number), offset) == sizeof(number) &&
+	    !wire_map(peer->sock, iova, 2 * PAGE, PEER_RW, fd, offset) &&
+	    peer_dma(peer, iova, iova + PAGE, 8) == FAKE_DMA_DONE &&
+	    pread(fd, &found, sizeof(found), offset + PAGE) ==
+	    sizeof(found) &&
+	    found == number)
+		atomic_fetch_add(&c->tally->copied, 1);
+	close(fd);
+}
+
+static void set_irqs(struct client *c, struct peer *peer)
+{
+	int fds[4], i;
+
+	for (i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = eventfd(0, EFD_CLOEXEC);
+	wire_set_irqs(peer->sock, VFIO_USER_IRQ_SET_DATA_EVENTFD |
+		      VFIO_USER_IRQ_SET_ACTION_TRIGGER, PEER_MSIX, any(c, 8),
+		      ARRAY_SIZE(fds), NULL, 0, fds, ARRAY_SIZE(fds));
+	for (i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
+/*
+ * Keep the BAR mapped when the session has ended. The kernel doesn't reset the
+ * device as long as it is, and nobody may get it.
+ */
+static void keep_bar(struct client *c, struct peer *peer)
+{
+	static struct wire_reply r;
+	uint64_t *bar, seen;
+
+	if (wire_region_info(peer->sock, PEER_BAR0, 4096, &r) || r.nr_fds != 1)
+		return;
+	bar = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, r.fds[0], 0);
+	wire_close_fds(&r);
+	if (bar == MAP_FAILED)
+		return;
+	bar += FAKE_REG_SCRATCH / sizeof(*bar);
+	__atomic_store_n(bar, ++c->mine, __ATOMIC_SEQ_CST);
+	close_fd(&peer->sock);
+	peer_pause(any(c, 20));
+	seen = __atomic_load_n(bar, __ATOMIC_SEQ_CST);
+	if (seen != c->mine)
+		atomic_fetch_add(&c->tally->shared, 1);
+	munmap(bar - FAKE_REG_SCRATCH / sizeof(*bar), PAGE);
+}
+
+/* Some of a message, with an fd. */
+static void half(struct client *c, struct peer *peer)
+{
+	struct vfio_user_header header =
+		wire_header(9, any(c, 20), any(c, 2000));
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	wire_send(peer->sock, &header, 1 + any(c, sizeof(header)), &fd, 1);
+	close(fd);
+}
+
+static void junk(struct client *c, struct peer *peer)
+{
+	uint64_t bytes[16];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(bytes); i++)
+		bytes[i] = any(c, UINT64_MAX);
+	wire_send(peer->sock, bytes, sizeof(bytes), NULL, 0);
+}
+
+static void act(struct client *c, struct peer *peer)
+{
+	switch (any(c, 8)) {
+	case 0:
+		set_irqs(c, peer);
+		break;
+	case 1:
+		keep_bar(c, peer);
+		break;
+	case 2:
+		half(c, peer);
+		close_fd(&peer->sock);
+		break;
+	case 3:
+		junk(c, peer);
+		close_fd(&peer->sock);
+		break;
+	case 4:
+		peer_pause(any(c, 5));
+		break;
+	default:
+		copy(c, peer);
+	}
+}
+
+/* The device is this client's alone, from the first moment to the last. */
+static void be_served(struct client *c, struct peer *peer)
+{
+	unsigned int i, n = any(c, 6);
+	uint64_t found;
+
+	c->mine = (uint64_t)getpid() << 32 | any(c, INT32_MAX);
+	if (c->common >= 0 &&
+	    wire_map(peer->sock, COMMON, PAGE, PEER_RW, c->common, 0)) {
+		atomic_fetch_add(&c->tally->ended, 1);
+		return;
+	}
+	found = peer_get64(peer, FAKE_REG_SCRATCH);
+	if (found || peer_put64(peer, FAKE_REG_SCRATCH, c->mine)) {
+		atomic_fetch_add(&c->tally->shared, 1);
+		return;
+	}
+	atomic_fetch_add(&c->tally->served, 1);
+	for (i = 0; i < n && peer->sock >= 0; i++) {
+		act(c, peer);
+		if (peer->sock >= 0 &&
+		    peer_get64(peer, FAKE_REG_SCRATCH) != c->mine)
+			atomic_fetch_add(&c->tally->shared, 1);
+	}
+}
+
+static void greet(struct client *c, struct peer *peer)
+{
+	static const char *const texts[] = {
+		NULL, "{}",
+		"{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}",
+	};
+	static struct wire_reply r;
+	int ret;
+
+	ret = wire_version(peer->sock, texts[any(c, ARRAY_SIZE(texts))], &r);
+	if (!ret) {
+		be_served(c, peer);
+		/* The twin socket, if it has asked for one. */
+		wire_close_fds(&r);
+	} else if (ret == EBUSY) {
+		atomic_fetch_add(&c->tally->busy, 1);
+	} else if (ret == -EPIPE || ret == -ECONNRESET) {
+		atomic_fetch_add(&c->tally->closed, 1);
+	} else {
+		atomic_store(&c->tally->last, ret);
+		atomic_fetch_add(&c->tally->other, 1);
+	}
+}
+
+static void client_run(struct client *c)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGPIPE, SIG_IGN);
+	for (;;) {
+		struct peer peer = c->peers[any(c, c->nr_peers)];
+
+		peer.sock = wire_connect(peer.daemon.socket);
+		if (peer.sock < 0)
+			continue;
+		switch (any(c, 8)) {
+		case 0:
+			peer_pause(any(c, 10));
+			break;
+		case 1:
+			half(c, &peer);
+			break;
+		default:
+			greet(c, &peer);
+		}
+		close_fd(&peer.sock);
+	}
+}
+
+static pid_t client_start(const struct client *client)
+{
+	struct client c = *client;
+	pid_t pid = fork();
+
+	if (!pid)
+		client_run(&c);
+	return pid;
+}
+
+/* Kill one after the other, and start another in its place. */
+static int rage(struct client *c, pid_t *pids)
+{
+	unsigned int i, victim, silent = 0;
+	json_t *status;
+
+	for (i = 0; i < KILLS; i++) {
+		victim = any(c, CLIENTS);
+		kill(pids[victim], SIGKILL);
+		if (waitpid(pids[victim], NULL, 0) != pids[victim])
+			return -ECHILD;
+		c->number = victim;
+		pids[victim] = client_start(c);
+		peer_pause(any(c, 20));
+		if (i % 16)
+			continue;
+		status = peer_status(&c->peers[0]);
+		silent += !status;
+		json_decref(status);
+	}
+	return silent;
+}
+
+static void end(const pid_t *pids)
+{
+	unsigned int i;
+
+	for (i = 0; i < CLIENTS; i++)
+		kill(pids[i], SIGKILL);
+	for (i = 0; i < CLIENTS; i++)
+		waitpid(pids[i], NULL, 0);
+}
+
+/* One who comes after the storm has all of the device. */
+static bool is_served(struct client *c, struct peer *peer)
+{
+	unsigned int copied = atomic_load(&c->tally->copied);
+
+	if (peer_connect(peer) || peer_get64(peer, FAKE_REG_SCRATCH))
+		return false;
+	copy(c, peer);
+	close_fd(&peer->sock);
+	return atomic_load(&c->tally->copied) == copied + 1;
+}
+
+TEST_F_TIMEOUT(storm, nothing_is_left_and_none_had_what_another_had, 120)
+{
+	struct fake_control *control = self->pair.a.root.control;
+	struct peer peers[2] = { self->pair.a, self->pair.b };
+	struct tally *t = self->tally;
+	struct client c = {
+		.peers = peers,
+		.nr_peers = variant->two ? 2 : 1,
+		.state = self->seed,
+		.tally = t,
+		.common = variant->shared ? peer_memory(MEMORY) : -1,
+	};
+	unsigned int i;
+	long rss;
+
+	for (i = 0; i < c.nr_peers; i++)
+		EXPECT_TRUE(is_served(&c, &peers[i]));
+	ASSERT_EQ(0, peer_wait_idle(&peers[0]));
+	rss = fake_rss(peers[0].daemon.pid);
+	for (i = 0; i < CLIENTS; i++) {
+		c.number = i;
+		c.state += i;
+		self->pids[i] = client_start(&c);
+	}
+	EXPECT_EQ(0, rage(&c, self->pids));
+	end(self->pids);
+
+	TH_LOG("%u served, %u copied, %u busy, %u closed, %u ended", t->served,
+	       t->copied, t->busy, t->closed, t->ended);
+	EXPECT_LT(10, t->served);
+	EXPECT_LT(10, t->copied);
+	EXPECT_LT(10, t->busy);
+	EXPECT_EQ(0, t->shared);
+	EXPECT_EQ(0, t->other)
+		TH_LOG("the last: %d", t->last);
+	EXPECT_EQ(0, peer_wait_idle(&peers[0]));
+	EXPECT_EQ(0, control->nr_maps);
+	EXPECT_EQ(0, control->hidden_fds);
+	EXPECT_GT(rss + RSS_SLACK, fake_rss(peers[0].daemon.pid))
+		TH_LOG("%ld KiB before", rss / 1024);
+	for (i = 0; i < c.nr_peers; i++)
+		EXPECT_TRUE(is_served(&c, &peers[i]));
+	EXPECT_EQ(0, peer_wait_idle(&peers[0]));
+	EXPECT_EQ(0, control->orphans);
+}
+
+TEST_HARNESS_MAIN
