@@ -1151,6 +1151,18 @@ int watch_index(const struct session *s, uint32_t index);
 int watch_set(struct session *s, int kind, uint32_t flags, uint32_t count,
 	      const uint8_t *data, int fd);
 
+/**
+ * watch_check_eventfd() - have the kernel say whether an fd is an eventfd
+ * @s: a session whose device is watched
+ * @fd: the client's; stays the caller's
+ *
+ * The device's REQ is given it for a moment, which disturbs no other interrupt.
+ *
+ * Return: 0 if it is; the kernel's answer if it isn't, -EINVAL or -EBADF;
+ * -ENOTTY if the device has no REQ.
+ */
+int watch_check_eventfd(struct session *s, int fd);
+
 /* check.c */
 
 /**

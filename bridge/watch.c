@@ -274,19 +274,37 @@ static int watch_set_client(struct watch *w, int kind, int fd)
 
 /*
  * Is @fd an eventfd? The kernel knows: give it the client's, then ours again.
- * A signal that falls between the two reaches the client and not us.
+ * A signal that falls between the two reaches the client and not us. With the
+ * lock.
  */
+static int watch_try(struct session *s, int kind, int fd)
+{
+	int ret = watch_arm(s, kind, fd);
+
+	return ret ? ret : watch_arm(s, kind, s->watch.ours[kind]);
+}
+
+int watch_check_eventfd(struct session *s, int fd)
+{
+	struct watch *w = &s->watch;
+	int ret;
+
+	if (w->ours[WATCH_REQ] < 0)
+		return -ENOTTY;
+	pthread_mutex_lock(&w->lock);
+	ret = watch_try(s, WATCH_REQ, fd);
+	pthread_mutex_unlock(&w->lock);
+	return ret;
+}
+
 static int watch_set_eventfd(struct session *s, int kind, int fd)
 {
 	struct watch *w = &s->watch;
 	int ret = 0;
 
 	pthread_mutex_lock(&w->lock);
-	if (fd >= 0) {
-		ret = watch_arm(s, kind, fd);
-		if (!ret)
-			ret = watch_arm(s, kind, w->ours[kind]);
-	}
+	if (fd >= 0)
+		ret = watch_try(s, kind, fd);
 	if (!ret)
 		ret = watch_set_client(w, kind, fd);
 	pthread_mutex_unlock(&w->lock);
