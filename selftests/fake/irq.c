@@ -61,7 +61,10 @@ static bool is_eventfd(int fd)
 
 int eventfd_take(int fd)
 {
-	if (raw_fcntl(fd, F_GETFD, 0) < 0)
+	int flags = raw_fcntl(fd, F_GETFL, 0);
+
+	/* Which opens nothing: to most of the kernel it is no fd. */
+	if (flags < 0 || flags & O_PATH)
 		return -EBADF;
 	if (!is_eventfd(fd))
 		return -EINVAL;
