@@ -289,7 +289,7 @@ static int session_next(struct session *s, struct msg *m)
 static void session_loop(struct session *s)
 {
 	struct msg m;
-	int ret;
+	int ret, flushed;
 
 	do {
 		ret = session_next(s, &m);
@@ -300,8 +300,11 @@ static void session_loop(struct session *s)
 		session_handle(s, &m);
 	} while (!s->closing);
 
-	msg_flush(&s->conn);
-	if (ret < 0 && ret != -EMSGSIZE && ret != -ECONNRESET)
+	/* Who doesn't read is found out by a reply. */
+	flushed = msg_flush(&s->conn);
+	if (ret >= 0)
+		ret = flushed;
+	if (ret < 0 && ret != -EMSGSIZE && ret != -ECONNRESET && ret != -EPIPE)
 		log_info("%s: client pid %d: %s: closed",
 			 s->bridge->device.name, s->peer.pid,
 			 ret == -EAGAIN || ret == -ETIMEDOUT ? "too slow" :

@@ -404,8 +404,11 @@ static int msg_send(struct msg_conn *c, const uint8_t *buf, size_t len,
 	return 0;
 
 failed:
-	/* What follows a piece of a message can't be told from its rest. */
-	if (iov.iov_len < len)
+	/*
+	 * What follows a piece of a message can't be told from its rest; and the
+	 * other side doesn't read, if the socket's time for it is over.
+	 */
+	if (iov.iov_len < len || ret == -EAGAIN)
 		c->error = ret;
 	return ret;
 }
