@@ -79,7 +79,9 @@ void msg_conn_drop_fds(struct msg_conn *c)
 void msg_conn_exit(struct msg_conn *c)
 {
 	msg_conn_drop_fds(c);
-	close_fd(&c->fd);
+	/* Somebody may look whether there is one (session_is_ending()). */
+	if (c->fd >= 0)
+		close_fd(&c->fd);
 	free(c->rx);
 	free(c->tx);
 	c->rx = NULL;
