@@ -416,7 +416,7 @@ struct bridge {
 	struct stats stats;
 	pthread_mutex_t lock;
 	struct vfio_device *retained;
-	int retained_req;
+	atomic_int retained_req;
 	uid_t retained_uid;
 	atomic_bool asleep;
 	bool told_awake;

@@ -121,6 +121,14 @@ static int device_open_fresh(struct session *s)
 	return ret ? ret : device_check_was_reset(s);
 }
 
+/* The main thread, which waits for it, reads it without the lock. */
+static void device_set_req(struct bridge *b, int fd)
+{
+	int old = atomic_exchange(&b->retained_req, fd);
+
+	close_fd(&old);
+}
+
 /* 1 if the device was retained, for this client; 0 if it wasn't. */
 static int device_take_retained(struct session *s)
 {
@@ -136,7 +144,7 @@ static int device_take_retained(struct session *s)
 		s->dev = *b->retained;
 		free(b->retained);
 		b->retained = NULL;
-		close_fd(&b->retained_req);
+		device_set_req(b, -1);
 		ret = 1;
 	}
 	pthread_mutex_unlock(&b->lock);
@@ -237,7 +245,7 @@ static bool device_retain(struct session *s)
 	asleep = power_sleep(b, dev);
 	pthread_mutex_lock(&b->lock);
 	b->retained = dev;
-	b->retained_req = req;
+	device_set_req(b, req);
 	atomic_store(&b->asleep, asleep);
 	b->retained_uid = s->peer.uid;
 	pthread_mutex_unlock(&b->lock);
@@ -260,7 +268,7 @@ void device_release(struct session *s)
 /* With the lock. */
 static void device_drop(struct bridge *b)
 {
-	close_fd(&b->retained_req);
+	device_set_req(b, -1);
 	if (!b->retained)
 		return;
 	vfio_device_close(b->retained);
