@@ -297,6 +297,19 @@ static void act(struct client *c, struct peer *peer)
 	}
 }
 
+/*
+ * Something isn't as this client left it: it shares the device with somebody, or
+ * has none. In a group, a session that has only just shown its memory may be
+ * ended with the last of those that had, whose fd may be left.
+ */
+static void not_alone(struct client *c, struct peer *peer)
+{
+	bool ended = c->common >= 0 && wire_closed(peer->sock);
+
+	atomic_fetch_add(ended ? &c->tally->ended : &c->tally->shared, 1);
+	close_fd(&peer->sock);
+}
+
 /* The device is this client's alone, from the first moment to the last. */
 static void be_served(struct client *c, struct peer *peer)
 {
@@ -311,7 +324,7 @@ static void be_served(struct client *c, struct peer *peer)
 	}
 	found = peer_get64(peer, FAKE_REG_SCRATCH);
 	if (found || peer_put64(peer, FAKE_REG_SCRATCH, c->mine)) {
-		atomic_fetch_add(&c->tally->shared, 1);
+		not_alone(c, peer);
 		return;
 	}
 	atomic_fetch_add(&c->tally->served, 1);
@@ -319,7 +332,7 @@ static void be_served(struct client *c, struct peer *peer)
 		act(c, peer);
 		if (peer->sock >= 0 &&
 		    peer_get64(peer, FAKE_REG_SCRATCH) != c->mine)
-			atomic_fetch_add(&c->tally->shared, 1);
+			not_alone(c, peer);
 	}
 }
 
