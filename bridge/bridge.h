@@ -816,11 +816,11 @@ void space_opened(struct session *s);
 
 /**
  * space_keep() - the session is over, its device is retained
- * @b: the bridge
+ * @s: the session; its bridge is locked
  *
  * Return: false if it can't be: the device must be closed.
  */
-bool space_keep(struct bridge *b);
+bool space_keep(struct session *s);
 
 /** space_leave() - the device is closed, or never was open */
 void space_leave(struct bridge *b);

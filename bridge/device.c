@@ -219,6 +219,19 @@ close:
 	return ret;
 }
 
+/* With the lock. */
+static void device_drop(struct bridge *b)
+{
+	device_set_req(b, -1);
+	if (!b->retained)
+		return;
+	vfio_device_close(b->retained);
+	atomic_store(&b->asleep, false);
+	free(b->retained);
+	b->retained = NULL;
+	space_leave(b);
+}
+
 static bool device_retain(struct session *s)
 {
 	struct bridge *b = s->bridge;
@@ -243,14 +256,15 @@ static bool device_retain(struct session *s)
 	req = watch_retained(dev);
 	/* The last that is done with it: the kernel would only wake it again. */
 	asleep = power_sleep(b, dev);
+	/* Who takes or drops it finds its place in the group settled. */
 	pthread_mutex_lock(&b->lock);
 	b->retained = dev;
 	device_set_req(b, req);
 	atomic_store(&b->asleep, asleep);
 	b->retained_uid = s->peer.uid;
+	if (!space_keep(s))
+		device_drop(b);
 	pthread_mutex_unlock(&b->lock);
-	if (!space_keep(b))
-		device_drop_retained(b);
 	return true;
 }
 
@@ -262,19 +276,6 @@ void device_release(struct session *s)
 	if (device_retain(s))
 		return;
 	vfio_device_close(&s->dev);
-	space_leave(b);
-}
-
-/* With the lock. */
-static void device_drop(struct bridge *b)
-{
-	device_set_req(b, -1);
-	if (!b->retained)
-		return;
-	vfio_device_close(b->retained);
-	atomic_store(&b->asleep, false);
-	free(b->retained);
-	b->retained = NULL;
 	space_leave(b);
 }
 

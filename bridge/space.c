@@ -543,8 +543,9 @@ static bool space_is_same(struct session *s)
 	return m->same;
 }
 
-bool space_keep(struct bridge *b)
+bool space_keep(struct session *s)
 {
+	struct bridge *b = s->bridge;
 	struct space *sp = b->space;
 	bool keep;
 
@@ -552,7 +553,7 @@ bool space_keep(struct bridge *b)
 		return true;
 	pthread_mutex_lock(&sp->lock);
 	/* Of one that has shown nothing there is nothing to keep. */
-	keep = space_is_same(b->member.session) && !sp->broken && !sp->stale;
+	keep = space_is_same(s) && !sp->broken && !sp->stale;
 	b->member.session = NULL;
 	pthread_cond_broadcast(&sp->changed);
 	pthread_mutex_unlock(&sp->lock);
