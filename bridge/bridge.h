@@ -338,11 +338,15 @@ struct listener {
  * struct space_file - a file of a client's memory
  * @dev: of the file
  * @ino: the same
+ * @born: when it was made, in seconds; 0 if nobody knows
+ * @born_nsec: the rest
  * @writeable: the client can write to it
  */
 struct space_file {
 	dev_t dev;
 	ino_t ino;
+	int64_t born;
+	uint32_t born_nsec;
 	bool writeable;
 };
 

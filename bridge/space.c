@@ -76,7 +76,7 @@
 /* How often those who wait look whether they still should. */
 #define SPACE_STEP_MS		50
 
-/* Something else than a file: of no use to show anything, like nobody else's. */
+/* Nobody else's, and of no use to show anything. */
 #define SPACE_NO_FILE(s)	((struct space_file){ .ino = (s)->bridge->index })
 
 /**
@@ -84,7 +84,7 @@
  * @iova: first I/O virtual address
  * @size: in bytes
  * @flags: VFIO_USER_DMA_MAP_READ and _WRITE
- * @is_file: not the device's own fd
+ * @is_file: not registers of the session's own device
  * @file: which, and whether the session whose map it was may write to it
  * @offset: in the file, in bytes
  * @users: by index of the bridge, a bit
@@ -450,11 +450,19 @@ static struct space_map *space_find(struct space *sp, uint64_t iova,
 	return found ? *found : NULL;
 }
 
+/* The number of a file that is gone may be another's, born later. */
+static bool space_is_one_file(const struct space_file *a,
+			      const struct space_file *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->born == b->born &&
+	       a->born_nsec == b->born_nsec;
+}
+
 static bool space_same_file(const struct space_map *a,
 			    const struct space_map *b)
 {
-	return a->is_file == b->is_file && a->file.dev == b->file.dev &&
-	       a->file.ino == b->file.ino;
+	return a->is_file == b->is_file &&
+	       space_is_one_file(&a->file, &b->file);
 }
 
 static bool space_alike(const struct space_map *a, const struct space_map *b)
@@ -480,7 +488,7 @@ static bool space_has_shown(const struct space_member *m,
 	for (i = 0; i < m->nr_shown; i++) {
 		const struct space_file *f = &m->shown[i];
 
-		if (f->dev == map->file.dev && f->ino == map->file.ino)
+		if (space_is_one_file(f, &map->file))
 			return f->writeable ||
 			       !(map->flags & VFIO_USER_DMA_MAP_WRITE);
 	}
@@ -668,8 +676,7 @@ static void space_show(struct session *s, const struct space_map *map)
 	if (m->same || !map->is_file)
 		return;
 	for (i = 0; i < m->nr_shown; i++) {
-		if (m->shown[i].dev == map->file.dev &&
-		    m->shown[i].ino == map->file.ino)
+		if (space_is_one_file(&m->shown[i], &map->file))
 			break;
 	}
 	if (i == ARRAY_SIZE(m->shown))
@@ -679,6 +686,40 @@ static void space_show(struct session *s, const struct space_map *map)
 	m->shown[i].writeable |= map->file.writeable;
 	/* Now, and not when it is asked: the client may unmap it meanwhile. */
 	space_is_same(s);
+}
+
+/*
+ * Registers of the session's own device, which nobody has to show. With type1
+ * nothing else is mapped that isn't a regular file.
+ */
+static bool space_is_own(const struct session *s, const struct stat *st,
+			 int fd)
+{
+	if (s->dev.ops == &vfio_type1_ops)
+		return !S_ISREG(st->st_mode);
+	return vfio_device_is_node(&s->dev, fd);
+}
+
+/* Syscalls: statx */
+static struct space_file space_file(const struct session *s,
+				    const struct stat *st, int fd, bool writeable)
+{
+	struct space_file file = {
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.writeable = writeable,
+	};
+	struct statx born;
+
+	if (!S_ISREG(st->st_mode) && !S_ISCHR(st->st_mode))
+		return SPACE_NO_FILE(s);
+	/* Not each file system knows; that of huge pages doesn't. */
+	if (!statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &born) &&
+	    born.stx_mask & STATX_BTIME) {
+		file.born = born.stx_btime.tv_sec;
+		file.born_nsec = born.stx_btime.tv_nsec;
+	}
+	return file;
 }
 
 /*
@@ -692,27 +733,26 @@ static int space_describe(const struct session *s,
 {
 	int mode = fcntl(fd, F_GETFL);
 	struct stat st;
+	bool own;
 
 	if (mode < 0 || fstat(fd, &st))
 		return -errno;
 	/* As the kernel, which isn't asked where another has mapped it. */
 	if (mode & O_PATH)
 		return -EBADF;
-	if ((mode & O_ACCMODE) == O_WRONLY ||
-	    (request->flags & VFIO_USER_DMA_MAP_WRITE &&
-	     (mode & O_ACCMODE) != O_RDWR))
+	mode &= O_ACCMODE;
+	if (mode == O_WRONLY ||
+	    (request->flags & VFIO_USER_DMA_MAP_WRITE && mode != O_RDWR))
 		return -EACCES;
+	own = space_is_own(s, &st, fd);
 	*map = (struct space_map){
-		.is_file = S_ISREG(st.st_mode),
+		.is_file = !own,
 		.iova = request->address,
 		.size = request->size,
 		.flags = request->flags & (VFIO_USER_DMA_MAP_READ |
 					   VFIO_USER_DMA_MAP_WRITE),
-		.file = S_ISREG(st.st_mode) ? (struct space_file){
-			.dev = st.st_dev,
-			.ino = st.st_ino,
-			.writeable = (mode & O_ACCMODE) == O_RDWR,
-		} : SPACE_NO_FILE(s),
+		.file = own ? SPACE_NO_FILE(s) :
+			space_file(s, &st, fd, mode == O_RDWR),
 		.offset = request->offset,
 		.users = space_bit(s),
 		.busy = true,

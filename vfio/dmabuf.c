@@ -20,7 +20,7 @@
 #include "iommufd_abi.h"
 
 /* Syscalls: newfstatat */
-static bool is_node_of(const struct vfio_device *dev, int fd)
+bool vfio_device_is_node(const struct vfio_device *dev, int fd)
 {
 	struct stat theirs, ours;
 
@@ -59,7 +59,7 @@ int vfio_dmabuf_export(struct vfio_device *dev, int fd, uint64_t offset,
 	const struct vfio_region *bar;
 	int ret;
 
-	if (!is_node_of(dev, fd))
+	if (!vfio_device_is_node(dev, fd))
 		return -ENOENT;
 	bar = find_bar(dev, offset, size);
 	if (!bar)

@@ -243,6 +243,13 @@ void vfio_device_close(struct vfio_device *dev);
 int vfio_device_quiesce(struct vfio_device *dev);
 
 /**
+ * vfio_device_is_node() - is an fd of this device's node?
+ * @dev: a device that was opened by its node, as with iommufd
+ * @fd: any
+ */
+bool vfio_device_is_node(const struct vfio_device *dev, int fd);
+
+/**
  * vfio_device_is_gone() - does its configuration read all ones?
  * @dev: an open device
  *

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -464,6 +465,84 @@ TEST_F(group, what_can_only_be_read_shows_nothing)
 	close(fd);
 	EXPECT_TRUE(is_powerless(self->b));
 	EXPECT_FALSE(reaches(self->b, IOVA));
+}
+
+/* Memory that isn't a regular file is memory all the same. */
+TEST_F(group, memory_of_a_device_node_has_to_be_shown)
+{
+	int one = open("/dev/zero", O_RDWR | O_CLOEXEC);
+	int other = open("/dev/zero", O_RDWR | O_CLOEXEC);
+
+	ASSERT_LE(0, one);
+	ASSERT_LE(0, other);
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	if (variant->way == PEER_TYPE1) {
+		EXPECT_EQ(EACCES, map(self->a, IOVA + SIZE, one));
+	} else {
+		ASSERT_EQ(0, map(self->a, IOVA + SIZE, one));
+		EXPECT_EQ(0, map(self->b, IOVA, self->memory));
+		EXPECT_TRUE(is_powerless(self->b));
+		EXPECT_EQ(0, map(self->b, IOVA + 2 * SIZE, other));
+		EXPECT_EQ(1, gets_fd(self->b));
+	}
+	close(one);
+	close(other);
+}
+
+/* A file of no name, with memory in it, on the disk. */
+static int disk_file(void)
+{
+	int fd = open("/var/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	if (fd >= 0 && ftruncate(fd, SIZE)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* One that was made after the file of @old was gone, and has its number. */
+static int file_of_number(ino_t old)
+{
+	int i, fds[16], found = -1;
+	struct stat st;
+
+	for (i = 0; i < 16; i++)
+		fds[i] = disk_file();
+	for (i = 0; i < 16; i++) {
+		if (found < 0 && !fstat(fds[i], &st) && st.st_ino == old)
+			found = fds[i];
+		else if (fds[i] >= 0)
+			close(fds[i]);
+	}
+	return found;
+}
+
+/* Its number is a new file's, which nobody has shown. */
+TEST_F(group, file_that_was_shown_and_is_gone)
+{
+	int fd = disk_file();
+	struct stat st;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, fstat(fd, &st));
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	ASSERT_EQ(0, map(self->a, IOVA + SIZE, fd));
+	ASSERT_EQ(0, map(self->b, IOVA + SIZE, fd));
+	ASSERT_EQ(0, unmap(self->a, IOVA + SIZE));
+	ASSERT_EQ(0, unmap(self->b, IOVA + SIZE));
+	close(fd);
+	fd = file_of_number(st.st_ino);
+	if (fd < 0)
+		SKIP(return, "/var/tmp doesn't give numbers of files again");
+	ASSERT_EQ(0, map(self->a, IOVA + SIZE, fd));
+	ASSERT_EQ(0, unmap(self->a, IOVA));
+	EXPECT_TRUE(is_powerless(self->b));
+	EXPECT_EQ(0, map(self->b, IOVA + SIZE, fd));
+	EXPECT_EQ(1, gets_fd(self->b));
+	close(fd);
 }
 
 /* It may have kept the fd: nobody takes its place while the group is open. */

@@ -269,6 +269,7 @@ sigaction signal: rt_sigaction
 signalfd: signalfd4
 socket: socket
 socketpair: socketpair
+statx: statx
 sysconf syscall: by its argument
 timer_create: timer_create
 timer_delete: timer_delete
