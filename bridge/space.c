@@ -702,7 +702,8 @@ static bool space_is_own(const struct session *s, const struct stat *st,
 
 /* Syscalls: statx */
 static struct space_file space_file(const struct session *s,
-				    const struct stat *st, int fd, bool writeable)
+				    const struct stat *st, int fd,
+				    bool writeable)
 {
 	struct space_file file = {
 		.dev = st->st_dev,
