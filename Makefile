@@ -139,9 +139,11 @@ $(O)/san/vfio-user-run: $(call san-objs,$(launch-parts)) $(O)/san/.flags
 	$(call link,$(SAN))
 
 # What the library itself calls by these names is libc's, not what it offers
-# the program under the same name (tools/vfio-user-run/real.c).
+# the program under the same name (tools/vfio-user-run/real.c).  Locks keep the
+# thread from being cancelled (tools/vfio-user-run/cancel.c).
 preload-wrap	:= open close dup fcntl ioctl read write mmap munmap mremap \
-		   stat fstat
+		   stat fstat $(addprefix pthread_,mutex_lock mutex_trylock \
+		   mutex_unlock rwlock_rdlock rwlock_wrlock rwlock_unlock)
 
 # Two names of one function, where off_t has 64 bits in any case, and those that
 # libc has had all along besides. To --wrap, the library's own is the real one.

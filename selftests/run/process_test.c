@@ -32,6 +32,7 @@
 #define NR_THREADS	4
 #define NR_ROUNDS	200
 #define NR_WANTED	11
+#define NR_CANCELS	200
 
 FIXTURE(process)
 {
@@ -468,6 +469,36 @@ TEST_F(process, threads_share_a_device)
 		EXPECT_EQ(0, jobs[i].failures);
 	}
 	munmap(memory, NR_THREADS * PAGE);
+}
+
+/* Until it is cancelled; not everything that it calls need notice. */
+static void *call_for_ever(void *arg)
+{
+	struct plain *p = arg;
+
+	for (;;) {
+		if (!works(p->device))
+			return NULL;
+		pthread_testcancel();
+	}
+}
+
+TEST_F(process, cancelled_threads_leave_no_lock)
+{
+	pthread_t thread;
+	unsigned int i;
+	void *result;
+
+	for (i = 0; i < NR_CANCELS; i++) {
+		ASSERT_EQ(0, pthread_create(&thread, NULL, call_for_ever,
+					    &self->p));
+		/* Somewhere else in what it does each time */
+		usleep(i * 7);
+		ASSERT_EQ(0, pthread_cancel(thread));
+		ASSERT_EQ(0, pthread_join(thread, &result));
+		ASSERT_EQ(PTHREAD_CANCELED, result);
+		ASSERT_TRUE(works(self->p.device));
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -40,8 +40,10 @@ static bool open_node(int dir, const char *path, int flags, int *fd)
 
 	if (!run_node_find(dir, path, &node))
 		return false;
+	run_cancel_off();
 	ret = run_node_open(&node, path, flags);
 	run_debug_call(ret, start, "open(\"%s\", %#x)", path, flags);
+	run_cancel_restore();
 	*fd = run_result(ret);
 	return true;
 }
@@ -231,6 +233,7 @@ INTERPOSED int ioctl(int fd, unsigned long request, ...)
 	va_end(args);
 	if (!file)
 		return ioctl_other(fd, request, arg);
+	run_cancel_off();
 	start = run_debug_us();
 	/* The kernel takes 32 bits; who passes an int has sign bits above. */
 	request = (uint32_t)request;
@@ -239,5 +242,6 @@ INTERPOSED int ioctl(int fd, unsigned long request, ...)
 		run_debug_ioctl(file, fd, request, arg, ret,
 				run_debug_us() - start);
 	run_file_put(file);
+	run_cancel_restore();
 	return run_result(ret);
 }

@@ -79,6 +79,14 @@ int run_usable(const struct run_file *file);
 void run_connections_fork(void);
 void run_groups_fork(void);
 
+/* cancel.c */
+
+/** run_cancel_off() - this thread isn't cancelled until run_cancel_restore() */
+void run_cancel_off(void);
+
+/** run_cancel_restore() - once for each run_cancel_off() */
+void run_cancel_restore(void);
+
 /* node.c */
 
 /**

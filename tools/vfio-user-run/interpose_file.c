@@ -22,11 +22,13 @@ static int file_close(int fd)
 	uint64_t start = run_debug_us();
 	int ret;
 
-	ret = NEXT(close)(fd);
 	if (!file)
-		return ret;
+		return NEXT(close)(fd);
+	run_cancel_off();
+	ret = NEXT(close)(fd);
 	run_file_put(file);
 	run_debug_call(ret, start, "close(%d)", fd);
+	run_cancel_restore();
 	return ret;
 }
 
@@ -186,6 +188,7 @@ static ssize_t file_rw(struct run_file *file, int fd, const char *name,
 	uint64_t start = run_debug_us();
 	ssize_t ret;
 
+	run_cancel_off();
 	ret = file_vector(file, iov, nr, at, is_write);
 	if (ret > 0 && offset == AT_POS)
 		atomic_fetch_add(&file->pos, ret);
@@ -193,6 +196,7 @@ static ssize_t file_rw(struct run_file *file, int fd, const char *name,
 		       (int)(at >> 40), at & ((1ull << 40) - 1),
 		       nr ? iov->iov_len : 0);
 	run_file_put(file);
+	run_cancel_restore();
 	return run_result(ret);
 }
 
