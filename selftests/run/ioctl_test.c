@@ -714,6 +714,26 @@ TEST_F(device, reads_and_writes_vectors)
 	EXPECT_EQ(EINVAL, ERRNO_OF(preadv(fd, iov, too_many, config)));
 }
 
+TEST_F(device, knows_one_flag_of_reads_and_writes)
+{
+	off_t config = REGION(VFIO_PCI_CONFIG_REGION_INDEX);
+	struct iovec iov[] = { { NULL, 2 }, { NOWHERE, 0 } };
+	int fd = self->fd;
+	uint16_t id;
+
+	iov[0].iov_base = &id;
+	EXPECT_EQ(2, preadv2(fd, iov, 1, config, RWF_HIPRI));
+	EXPECT_EQ(EOPNOTSUPP, ERRNO_OF(preadv2(fd, iov, 1, config,
+					       RWF_NOWAIT)));
+	EXPECT_EQ(EOPNOTSUPP, ERRNO_OF(pwritev2(fd, iov, 1, config,
+						RWF_HIPRI | RWF_SYNC)));
+	EXPECT_EQ(EOPNOTSUPP, ERRNO_OF(preadv2(fd, iov, 1, -1, 1 << 30)));
+	/* Nothing to do, nothing to say */
+	EXPECT_EQ(0, preadv2(fd, &iov[1], 1, config, RWF_NOWAIT));
+	EXPECT_EQ(EFAULT, ERRNO_OF(preadv2(fd, NOWHERE, 2, config,
+					   RWF_NOWAIT)));
+}
+
 TEST_F(device, maps_regions)
 {
 	struct vfio_region_info bar = { .argsz = sizeof(bar) };

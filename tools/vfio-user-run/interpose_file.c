@@ -206,10 +206,21 @@ static off_t file_offset(off_t offset)
 	return offset < 0 ? LONG_MIN : offset;
 }
 
+/* As the kernel has them of a file whose driver knows no vectors. */
+static ssize_t vector_check_flags(const struct iovec *iov, int nr, int flags)
+{
+	int i;
+
+	for (i = 0; i < nr; i++)
+		if (iov[i].iov_len)
+			return flags & ~RWF_HIPRI ? -EOPNOTSUPP : 0;
+	return 0;
+}
+
 /* With the program's entries, which may be anywhere; the file is put. */
-static ssize_t file_rwv(struct run_file *file, int fd, const char *name,
-			const struct iovec *iov, int nr, off_t offset,
-			bool is_write)
+static ssize_t file_rwv_flags(struct run_file *file, int fd, const char *name,
+			      const struct iovec *iov, int nr, off_t offset,
+			      bool is_write, int flags)
 {
 	struct iovec *own = NULL;
 	ssize_t ret = -EINVAL;
@@ -218,6 +229,8 @@ static ssize_t file_rwv(struct run_file *file, int fd, const char *name,
 		own = malloc((nr + 1) * sizeof(*own));
 		ret = own ? vector_copy_in(own, iov, nr) : -ENOMEM;
 	}
+	if (!ret)
+		ret = vector_check_flags(own, nr, flags);
 	if (ret) {
 		run_file_put(file);
 		ret = run_result(ret);
@@ -226,6 +239,13 @@ static ssize_t file_rwv(struct run_file *file, int fd, const char *name,
 	}
 	free(own);
 	return ret;
+}
+
+static ssize_t file_rwv(struct run_file *file, int fd, const char *name,
+			const struct iovec *iov, int nr, off_t offset,
+			bool is_write)
+{
+	return file_rwv_flags(file, fd, name, iov, nr, offset, is_write, 0);
 }
 
 INTERPOSED ssize_t read(int fd, void *buf, size_t count)
@@ -333,7 +353,8 @@ INTERPOSED ssize_t preadv2(int fd, const struct iovec *iov, int nr, off_t offset
 
 	if (!file)
 		return NEXT(preadv2)(fd, iov, nr, offset, flags);
-	return file_rwv(file, fd, "preadv2", iov, nr, offset, false);
+	return file_rwv_flags(file, fd, "preadv2", iov, nr, offset, false,
+			      flags);
 }
 
 INTERPOSED ssize_t pwritev2(int fd, const struct iovec *iov, int nr, off_t offset,
@@ -343,7 +364,8 @@ INTERPOSED ssize_t pwritev2(int fd, const struct iovec *iov, int nr, off_t offse
 
 	if (!file)
 		return NEXT(pwritev2)(fd, iov, nr, offset, flags);
-	return file_rwv(file, fd, "pwritev2", iov, nr, offset, true);
+	return file_rwv_flags(file, fd, "pwritev2", iov, nr, offset, true,
+			      flags);
 }
 
 INTERPOSED off_t lseek(int fd, off_t offset, int whence)
