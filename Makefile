@@ -160,7 +160,8 @@ preload-same	:= open64=__real_open openat64=openat __open64_2=__open_2 \
 		   __read=__real_read __write=__real_write __pread64=pread \
 		   __pwrite64=pwrite __lseek=lseek llseek=lseek
 
-$(preload): $(patsubst %.c,$(O)/pic/%.o,$(preload-parts)) $(O)/.flags
+$(preload): $(patsubst %.c,$(O)/pic/%.o,$(preload-parts)) $(O)/.flags \
+	    $(O)/.preload
 	$(call link,$(CFLAGS) -shared -Wl$(comma)-z$(comma)defs \
 		$(addprefix -Wl$(comma)--wrap=,$(preload-wrap)) \
 		$(addprefix -Wl$(comma)--defsym=,$(preload-same)))
@@ -317,6 +318,9 @@ $(O)/san/selftests/.flags: FORCE | $(ksrc)
 
 $(O)/.rooms: FORCE | $(O)/.tools
 	$(call remember,$(rooms-src))
+
+$(O)/.preload: FORCE | $(O)/.tools
+	$(call remember,$(preload-wrap) $(preload-same))
 
 # Says what to do on a machine that can't compile this.
 $(O)/.tools:
