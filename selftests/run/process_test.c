@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <linux/openat2.h>
 #include <linux/vfio.h>
 #include <pthread.h>
@@ -499,6 +500,38 @@ TEST_F(process, cancelled_threads_leave_no_lock)
 		ASSERT_EQ(PTHREAD_CANCELED, result);
 		ASSERT_TRUE(works(self->p.device));
 	}
+}
+
+static void *close_for_itself(void *arg)
+{
+	int device = *(int *)arg;
+
+	if (close_range(device, device, CLOSE_RANGE_UNSHARE))
+		return "close_range() failed";
+	return works(device) ? "it is still there" : NULL;
+}
+
+TEST_F(process, a_thread_closes_its_own_copies)
+{
+	pthread_t thread;
+	void *why;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, close_for_itself,
+				    &self->p.device));
+	ASSERT_EQ(0, pthread_join(thread, &why));
+	EXPECT_EQ(NULL, why);
+	EXPECT_TRUE(works(self->p.device));
+}
+
+TEST_F(process, closes_all_copies_without_threads)
+{
+	int device = self->p.device;
+
+	ASSERT_EQ(0, close_range(device, device, CLOSE_RANGE_UNSHARE));
+	EXPECT_FALSE(works(device));
+	self->p.device = ioctl(self->p.group, VFIO_GROUP_GET_DEVICE_FD,
+			       self->p.bdf);
+	EXPECT_TRUE(works(self->p.device));
 }
 
 TEST_HARNESS_MAIN

@@ -57,11 +57,27 @@ static void close_ours(unsigned int first, unsigned int last)
 	}
 }
 
+/* A directory has a link for each thread's, besides its own two. */
+static bool has_other_threads(void)
+{
+	int saved = errno;
+	struct stat st;
+	bool ret = run_real()->stat("/proc/self/task", &st) || st.st_nlink > 3;
+
+	errno = saved;
+	return ret;
+}
+
+/*
+ * With CLOSE_RANGE_UNSHARE the fds are closed for this thread. Those of others
+ * stay what they are, so the table keeps them: here they aren't current.
+ */
 INTERPOSED int close_range(unsigned int first, unsigned int last, int flags)
 {
-	if (first > last || flags & CLOSE_RANGE_CLOEXEC)
+	if (first > last || flags & ~CLOSE_RANGE_UNSHARE)
 		return NEXT(close_range)(first, last, flags);
-	close_ours(first, last);
+	if (!(flags & CLOSE_RANGE_UNSHARE) || !has_other_threads())
+		close_ours(first, last);
 	return run_fd_range(first, last, close_stretch, flags);
 }
 
