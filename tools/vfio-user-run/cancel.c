@@ -14,13 +14,6 @@
 
 #include "interpose.h"
 
-int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
-int __real_pthread_rwlock_rdlock(pthread_rwlock_t *lock);
-int __real_pthread_rwlock_wrlock(pthread_rwlock_t *lock);
-int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
-int __real_pthread_rwlock_unlock(pthread_rwlock_t *lock);
-int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
-
 static __thread unsigned int cancel_depth
 	__attribute__((tls_model("initial-exec")));
 static __thread int cancel_state

@@ -81,6 +81,14 @@ void run_groups_fork(void);
 
 /* cancel.c */
 
+/* libc's, by the linker */
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __real_pthread_rwlock_rdlock(pthread_rwlock_t *lock);
+int __real_pthread_rwlock_wrlock(pthread_rwlock_t *lock);
+int __real_pthread_mutex_unlock(pthread_mutex_t *mutex);
+int __real_pthread_rwlock_unlock(pthread_rwlock_t *lock);
+int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
+
 /** run_cancel_off() - this thread isn't cancelled until run_cancel_restore() */
 void run_cancel_off(void);
 
