@@ -865,8 +865,7 @@ struct ucred space_last_peer(struct bridge *b);
  *
  * Return: 0; -EACCES: it isn't the memory of the client that has the group, and
  * the session is closing; -EEXIST: something else is mapped there; -ENOSPC: too
- * many maps; or
- * what the kernel says.
+ * many maps; or what the kernel says.
  */
 int space_map(struct session *s, const struct vfio_user_dma_map *map, int fd);
 

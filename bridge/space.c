@@ -11,7 +11,10 @@
  * - the same memory. Whoever is first to map a file, or to get power over a
  *   device, is the client that the group is for. Any other session has to show
  *   that it is the same, by a file for each of those that the client has mapped:
- *   it could then have mapped all of that memory itself.
+ *   it could then have mapped all of that memory itself. A file is known by its
+ *   number and by when it was made, since a number is used again. Registers of
+ *   the session's own device, which nobody else has, need not be shown; a DMA
+ *   buffer needs to be, and can't.
  *
  * Until it has, a session has no power over its device: none that could make it
  * do DMA. It isn't given the device's fd; it writes to no region, neither by
