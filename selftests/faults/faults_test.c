@@ -855,8 +855,10 @@ TEST_F_TIMEOUT(start, serves_or_says_why_not, LIMIT)
 static const char *const unreached[] = {
 	/* Not what this client, or who starts the daemon, does. */
 	"access_has_group", "access_user", "access_group", "activation_take",
-	"main_take_fd", "iommufd_map_bar", "is_node_of", "vfio_dmabuf_export",
+	"main_take_fd", "iommufd_map_bar", "vfio_dmabuf_export",
 	"device_check_retained", "device_give_back",
+	/* For EPERM, which is not what ioctl(2) is made to fail with. */
+	"vfio_group_is_alone",
 	/* What the software VFIO hasn't got, and what older kernels need. */
 	"power_d3_is_disabled", "type1_is_same_file",
 	/* Only with root's privileges, or as what isn't the software VFIO. */
@@ -866,8 +868,8 @@ static const char *const unreached[] = {
 	/* Uevents, of which there are none. */
 	"pci_uevents_next",
 	/* The compiler has copies of these for what the above would call for. */
-	"device_drop", "listen_probe", "peer_fail", "vfio_read_cdev",
-	"watch_set_client",
+	"device_drop", "device_set_req", "listen_probe", "msg_conn_drop_fds",
+	"peer_fail", "vfio_read_cdev", "watch_set_client",
 	/* Of the tool's. */
 	"pci_bind", "pci_unbind", "pci_write", "pci_can_reset",
 	/* --check, of devices that the software VFIO hasn't got. */
