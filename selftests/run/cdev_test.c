@@ -82,7 +82,8 @@ static int bind_to(int fd, int iommufd, uint32_t *id)
 
 	if (id)
 		*id = bind.out_devid;
-	return err;
+	/* It is the program's number, and stays that. */
+	return err || bind.iommufd == iommufd ? err : EPROTO;
 }
 
 static int attach(int fd, uint32_t *id)

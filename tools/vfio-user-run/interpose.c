@@ -162,13 +162,16 @@ static int ioctl_real_bind(int fd, unsigned long request, void *arg)
 {
 	struct cdev_bind_iommufd bind = { 0 };
 	uint32_t size;
+	int32_t iommufd;
 	int ret;
 
 	if (run_copy_in(&size, arg, sizeof(size)) || size > sizeof(bind) ||
 	    run_copy_in(&bind, arg, size))
 		return NEXT(ioctl)(fd, request, arg);
-	bind.iommufd = ioctl_twin(bind.iommufd);
+	iommufd = bind.iommufd;
+	bind.iommufd = ioctl_twin(iommufd);
 	ret = NEXT(ioctl)(fd, request, &bind);
+	bind.iommufd = iommufd;
 	if (!ret && run_copy_out(arg, &bind, size))
 		return run_result(-EFAULT);
 	return ret;
