@@ -73,7 +73,7 @@ int msg_conn_init(struct msg_conn *c, int fd, size_t max_size, size_t fd_min)
 void msg_conn_drop_fds(struct msg_conn *c)
 {
 	while (c->nr_fds)
-		close(c->fds[--c->nr_fds]);
+		close_fd(&c->fds[--c->nr_fds]);
 }
 
 void msg_conn_exit(struct msg_conn *c)
@@ -158,10 +158,12 @@ static int msg_take_fds(struct msg_conn *c, struct msghdr *mh)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
+			if (c->screen)
+				fd = c->screen(fd);
 			if (c->nr_fds < ARRAY_SIZE(c->fds)) {
 				c->fds[c->nr_fds++] = fd;
 			} else {
-				close(fd);
+				close_fd(&fd);
 				ret = -EMFILE;
 			}
 		}

@@ -13,8 +13,9 @@
  * @payload: what follows the header, in the connection's buffer; not aligned;
  *           valid until the next msg_recv()
  * @len: length of @payload in bytes
- * @fds: the file descriptors that came with it. Whoever takes one sets it to
- *       -1; msg_close_fds() closes the rest.
+ * @fds: the file descriptors that came with it; -1 for one that the connection's
+ *       @screen has kept. Whoever takes one sets it to -1; msg_close_fds()
+ *       closes the rest.
  * @nr_fds: how many came
  */
 struct msg {
@@ -35,6 +36,8 @@ struct msg {
  * @other: a socket whose end makes waiting end, too, while there is a deadline
  * @patience: how long the rest of a message may take that has begun, in
  *            milliseconds; 0: as long as it likes
+ * @screen: is given each fd that comes; returns it, or -1 if it has closed it or
+ *          will. NULL: none is looked at.
  * @rx: receive buffer of @max_size bytes
  * @rx_head: first byte in @rx that isn't consumed
  * @rx_tail: end of what was received in @rx
@@ -54,6 +57,7 @@ struct msg_conn {
 	int64_t deadline;
 	int other;
 	unsigned int patience;
+	int (*screen)(int fd);
 	uint8_t *rx;
 	size_t rx_head;
 	size_t rx_tail;
