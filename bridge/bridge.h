@@ -277,6 +277,7 @@ struct space;
  * @burst: messages since @burst_since
  * @burst_since: CLOCK_MONOTONIC milliseconds
  * @told_of_rate: the log has told of too many messages
+ * @told_of_fds: the log has told of an fd that isn't touched
  * @dma: what is mapped
  * @irqs: by interrupt index
  * @watch: ERR and REQ
@@ -306,6 +307,7 @@ struct session {
 	uint32_t burst;
 	int64_t burst_since;
 	bool told_of_rate;
+	bool told_of_fds;
 	struct dma_space dma;
 	struct irq_vectors irqs[VFIO_MAX_IRQS];
 	struct watch watch;
@@ -585,6 +587,20 @@ void listen_close(struct listener *l);
  * Return: 0, or -ETIMEDOUT when it is still there.
  */
 int join_interrupting(pthread_t thread, unsigned int seconds);
+
+/* screen.c */
+
+/**
+ * screen_fd() - look at an fd that a client has sent
+ * @fd: the fd; it is the caller's again if it is returned
+ *
+ * Never waits for anybody to whom the fd's file system belongs, unless very many
+ * such fds were sent.
+ *
+ * Return: @fd, or -1 if it is nothing that a client has to send and something
+ * that one could make the daemon wait with; then it is closed, or will be.
+ */
+int screen_fd(int fd);
 
 /* refuse.c */
 

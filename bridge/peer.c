@@ -56,6 +56,7 @@ int peer_twin(struct session *s)
 		close(fds[1]);
 		return ret;
 	}
+	s->link.twin.screen = screen_fd;
 	return fds[1];
 }
 

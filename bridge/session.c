@@ -167,6 +167,22 @@ int session_reply_send_fds(struct session *s, const struct msg *m, size_t len,
 	return session_send(s, m, len, 0, 0, fds, nr_fds);
 }
 
+/* Is one of the command's fds something that we don't touch, see screen.c? */
+static int session_check_fds(struct session *s, const struct msg *m)
+{
+	unsigned int i;
+
+	for (i = 0; i < m->nr_fds && m->fds[i] >= 0; i++)
+		;
+	if (i == m->nr_fds)
+		return 0;
+	if (!s->told_of_fds)
+		log_err("%s: client pid %d sent a file that is neither shared memory nor an event: use a memfd, tmpfs (/dev/shm) or huge pages (said once)",
+			s->bridge->device.name, s->peer.pid);
+	s->told_of_fds = true;
+	return m->header.command == VFIO_USER_DMA_MAP ? -EACCES : -EINVAL;
+}
+
 /* What every command must satisfy; @command is set if it may be handled. */
 static int session_check(struct session *s, const struct msg *m,
 			 const struct command **command)
@@ -185,7 +201,7 @@ static int session_check(struct session *s, const struct msg *m,
 	if (m->nr_fds > c->max_fds || m->len < c->min_payload)
 		return -EINVAL;
 	*command = c;
-	return 0;
+	return session_check_fds(s, m);
 }
 
 /*
@@ -413,6 +429,7 @@ int session_start(struct bridge *b, int fd)
 	ret = msg_conn_init(&s->conn, fd, BRIDGE_MAX_MSG, BRIDGE_FD_MIN);
 	if (ret)
 		goto free;
+	s->conn.screen = screen_fd;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &s->peer, &len)) {
 		ret = -errno;
 		goto free;

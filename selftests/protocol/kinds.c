@@ -12,15 +12,17 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "kinds.h"
+#include "util.h"
 
 static void add(struct kind *kinds, unsigned int *nr, const char *name, int fd,
 		int map, int event)
 {
-	kinds[(*nr)++] = (struct kind){ name, fd, map, event };
+	kinds[(*nr)++] = (struct kind){ name, fd, map, event, false };
 }
 
 static void add_pair(struct kind *kinds, unsigned int *nr, const char *name,
@@ -94,26 +96,53 @@ static void add_eventfds(struct kind *kinds, unsigned int *nr)
 	eventfd_write(kinds[*nr - 1].fd, UINT64_MAX - 1);
 }
 
+/* May it be of a file system that somebody makes up, as far as one sees? */
+static bool is_away(int fd)
+{
+	const mode_t plain[] = { S_IFREG, S_IFDIR, S_IFIFO };
+	struct stat st;
+	unsigned int i;
+
+	if (fcntl(fd, F_GETFL) & O_PATH)
+		return true;
+	if (fcntl(fd, F_GET_SEALS) >= 0 || fstat(fd, &st) || major(st.st_dev))
+		return false;
+	for (i = 0; i < ARRAY_SIZE(plain); i++) {
+		if ((st.st_mode & S_IFMT) == plain[i])
+			return true;
+	}
+	return false;
+}
+
 unsigned int kinds_open(struct kind *kinds)
 {
-	unsigned int nr = 0;
+	unsigned int i, nr = 0;
 
 	add_sockets(kinds, &nr);
 	add_paths(kinds, &nr);
 	add_events(kinds, &nr);
 	add_memory(kinds, &nr);
 	add_eventfds(kinds, &nr);
+	for (i = 0; i < nr; i++)
+		kinds[i].away = is_away(kinds[i].fd);
 	return nr;
 }
 
-int kinds_map(const struct kind *kind, enum kinds_way way)
+int kinds_map(const struct kind *kind, enum kinds_way way, bool daemon)
 {
 	struct stat st;
 	bool file = !fstat(kind->fd, &st) && S_ISREG(st.st_mode);
 
+	if (daemon && kind->away)
+		return -EACCES;
 	if (way == KINDS_TYPE1 && !file)
 		return -EACCES;
 	if (way == KINDS_MAP_FILE && file && st.st_size < KINDS_SIZE)
 		return -EFAULT;
 	return -kind->map;
+}
+
+int kinds_event(const struct kind *kind, bool daemon)
+{
+	return daemon && kind->away ? -EINVAL : -kind->event;
 }

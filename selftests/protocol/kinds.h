@@ -4,8 +4,10 @@
 
 /*
  * What an fd can be, and what the kernel says of it where memory is expected and
- * where an eventfd is.
+ * where an eventfd is; and what the daemon never asks it about (bridge/screen.c).
  */
+
+#include <stdbool.h>
 
 #define KINDS_MAX	32
 /* How much can be mapped of one that can be mapped, in bytes. */
@@ -17,12 +19,14 @@
  * @fd: one
  * @map: what mapping it says, which is 0 or an errno as mmap(2) has them
  * @event: what giving it in place of an eventfd says
+ * @away: the daemon keeps away from it
  */
 struct kind {
 	const char *name;
 	int fd;
 	int map;
 	int event;
+	bool away;
 };
 
 /**
@@ -41,7 +45,17 @@ enum kinds_way {
 	KINDS_TYPE1,	/* is it a file? */
 };
 
-/** kinds_map() - what mapping KINDS_SIZE bytes says, 0 or a negative errno */
-int kinds_map(const struct kind *kind, enum kinds_way way);
+/**
+ * kinds_map() - what mapping KINDS_SIZE bytes says
+ * @kind: of which kind
+ * @way: who is asked
+ * @daemon: by way of a daemon
+ *
+ * Return: 0 or a negative errno.
+ */
+int kinds_map(const struct kind *kind, enum kinds_way way, bool daemon);
+
+/** kinds_event() - what giving it in place of an eventfd says, likewise */
+int kinds_event(const struct kind *kind, bool daemon);
 
 #endif
