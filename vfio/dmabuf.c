@@ -16,8 +16,8 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "cdev_abi.h"
 #include "internal.h"
-#include "iommufd_abi.h"
 
 /* Syscalls: newfstatat */
 bool vfio_device_is_node(const struct vfio_device *dev, int fd)

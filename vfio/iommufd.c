@@ -21,8 +21,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "abi/iommufd.h"
+#include "cdev_abi.h"
 #include "internal.h"
-#include "iommufd_abi.h"
 
 /*
  * EPERM is what iommufd_device_bind() says where interrupts aren't isolated, and
@@ -124,7 +125,7 @@ static void iommufd_close(struct vfio_container *c)
 /* Syscalls: ioctl(ABI_IOMMU_IOAS_ALLOC) */
 static int iommufd_open(struct vfio_device *dev, struct vfio_why *why)
 {
-	struct abi_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct abi_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 	struct vfio_container *c = dev->container;
 	int err;
 
@@ -155,8 +156,8 @@ static int iommufd_open(struct vfio_device *dev, struct vfio_why *why)
 /* Syscalls: ioctl(ABI_IOMMU_IOAS_IOVA_RANGES) */
 static int iommufd_info(struct vfio_device *dev, struct vfio_iommu_info *info)
 {
-	struct abi_iova_range ranges[VFIO_MAX_IOVA_RANGES];
-	struct abi_ioas_iova_ranges query = {
+	struct abi_iommu_iova_range ranges[VFIO_MAX_IOVA_RANGES];
+	struct abi_iommu_ioas_iova_ranges query = {
 		.size = sizeof(query),
 		.ioas_id = dev->container->ioas,
 		.num_iovas = ARRAY_SIZE(ranges),
@@ -185,7 +186,7 @@ static int iommufd_info(struct vfio_device *dev, struct vfio_iommu_info *info)
 /* Syscalls: ioctl(ABI_IOMMU_IOAS_UNMAP) */
 static int iommufd_unmap(struct vfio_device *dev, uint64_t iova, uint64_t size)
 {
-	struct abi_ioas_unmap unmap = {
+	struct abi_iommu_ioas_unmap unmap = {
 		.size = sizeof(unmap),
 		.ioas_id = dev->container->ioas,
 		.iova = iova,
@@ -200,9 +201,9 @@ static int iommufd_unmap(struct vfio_device *dev, uint64_t iova, uint64_t size)
 
 static uint32_t iommufd_map_flags(bool readable, bool writeable)
 {
-	return ABI_IOAS_MAP_FIXED_IOVA |
-	       (readable ? ABI_IOAS_MAP_READABLE : 0) |
-	       (writeable ? ABI_IOAS_MAP_WRITEABLE : 0);
+	return ABI_IOMMU_IOAS_MAP_FIXED_IOVA |
+	       (readable ? ABI_IOMMU_IOAS_MAP_READABLE : 0) |
+	       (writeable ? ABI_IOMMU_IOAS_MAP_WRITEABLE : 0);
 }
 
 /* Syscalls: ioctl(ABI_IOMMU_IOAS_MAP) */
@@ -210,7 +211,7 @@ static int iommufd_map_window(struct vfio_device *dev, uint64_t iova,
 			      uint64_t size, int fd, uint64_t offset,
 			      bool readable, bool writeable)
 {
-	struct abi_ioas_map map = {
+	struct abi_iommu_ioas_map map = {
 		.size = sizeof(map),
 		.flags = iommufd_map_flags(readable, writeable),
 		.ioas_id = dev->container->ioas,
@@ -270,7 +271,7 @@ static int iommufd_map_file(struct vfio_device *dev, uint64_t iova,
 			    uint64_t size, int fd, uint64_t offset,
 			    bool readable, bool writeable)
 {
-	struct abi_ioas_map_file map = {
+	struct abi_iommu_ioas_map_file map = {
 		.size = sizeof(map),
 		.flags = iommufd_map_flags(readable, writeable),
 		.ioas_id = dev->container->ioas,

@@ -24,8 +24,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cdev_abi.h"
 #include "internal.h"
-#include "iommufd_abi.h"
 
 /* No kernel answers VFIO_IOMMU_GET_INFO with more than this, in bytes. */
 #define TYPE1_MAX_INFO		65536

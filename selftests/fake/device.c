@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "internal.h"
-#include "vfio/iommufd_abi.h"
+#include "vfio/cdev_abi.h"
 
 /* Of struct vfio_pci_hot_reset_info, with iommufd, since Linux 6.5. */
 #define HOT_RESET_DEV_ID	(1u << 0)

@@ -24,11 +24,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "abi/iommufd.h"
 #include "fixture.h"
 #include "util.h"
-#include "vfio/iommufd_abi.h"
 
 #include "kselftest_harness.h"
+#include "vfio/cdev_abi.h"
 
 #define PAGE		4096ull
 #define MEM_SIZE	(16 * PAGE)
@@ -75,7 +76,7 @@ static int open_group(struct opened *dev)
 static int open_cdev(struct opened *dev)
 {
 	struct abi_device_bind_iommufd bind = { .argsz = sizeof(bind) };
-	struct abi_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct abi_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 	struct abi_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
 	};
@@ -134,9 +135,9 @@ static int type1_unmap(int container, uint64_t iova, uint64_t size,
 static int map_file(const struct opened *dev, uint64_t iova, uint64_t size,
 		    int fd, uint64_t start, uint32_t flags)
 {
-	struct abi_ioas_map_file map = {
+	struct abi_iommu_ioas_map_file map = {
 		.size = sizeof(map),
-		.flags = flags | ABI_IOAS_MAP_FIXED_IOVA,
+		.flags = flags | ABI_IOMMU_IOAS_MAP_FIXED_IOVA,
 		.ioas_id = dev->ioas,
 		.fd = fd,
 		.start = start,
@@ -150,9 +151,9 @@ static int map_file(const struct opened *dev, uint64_t iova, uint64_t size,
 static int ioas_map(const struct opened *dev, uint64_t iova, uint64_t size,
 		    void *vaddr, uint32_t flags)
 {
-	struct abi_ioas_map map = {
+	struct abi_iommu_ioas_map map = {
 		.size = sizeof(map),
-		.flags = flags | ABI_IOAS_MAP_FIXED_IOVA,
+		.flags = flags | ABI_IOMMU_IOAS_MAP_FIXED_IOVA,
 		.ioas_id = dev->ioas,
 		.user_va = (uintptr_t)vaddr,
 		.length = size,
@@ -165,7 +166,7 @@ static int ioas_map(const struct opened *dev, uint64_t iova, uint64_t size,
 static int ioas_unmap(const struct opened *dev, uint64_t iova, uint64_t size,
 		      uint64_t *unmapped)
 {
-	struct abi_ioas_unmap unmap = {
+	struct abi_iommu_ioas_unmap unmap = {
 		.size = sizeof(unmap),
 		.ioas_id = dev->ioas,
 		.iova = iova,
@@ -692,7 +693,8 @@ TEST_F(machine, dma_is_checked)
 
 TEST_F(machine, iommufd_maps)
 {
-	const uint32_t rw = ABI_IOAS_MAP_READABLE | ABI_IOAS_MAP_WRITEABLE;
+	const uint32_t rw = ABI_IOMMU_IOAS_MAP_READABLE |
+			    ABI_IOMMU_IOAS_MAP_WRITEABLE;
 	struct opened *dev = &self->dev;
 	uint64_t n;
 
@@ -733,15 +735,15 @@ TEST_F(machine, map_file_wants_shared_memory)
 	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, open_cdev(&self->dev));
 	EXPECT_EQ(EINVAL, map_file(&self->dev, 0, PAGE, fd, 0,
-				   ABI_IOAS_MAP_READABLE));
+				   ABI_IOMMU_IOAS_MAP_READABLE));
 	close(fd);
 }
 
 TEST_F(machine, iommufd_ranges_come_with_the_device)
 {
-	struct abi_iova_range ranges[4];
-	struct abi_ioas_alloc alloc = { .size = sizeof(alloc) };
-	struct abi_ioas_iova_ranges query = {
+	struct abi_iommu_iova_range ranges[4];
+	struct abi_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct abi_iommu_ioas_iova_ranges query = {
 		.size = sizeof(query),
 		.num_iovas = 4,
 		.allowed_iovas = (uintptr_t)ranges,
@@ -771,7 +773,7 @@ TEST_F(machine, iommufd_ranges_come_with_the_device)
 
 TEST_F(machine, iommufd_objects)
 {
-	struct abi_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct abi_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 	struct abi_iommu_destroy destroy = { .size = sizeof(destroy) };
 	struct abi_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
@@ -879,7 +881,7 @@ TEST_F(machine, a_mapping_elsewhere_holds_the_device)
 
 	ASSERT_EQ(0, open_cdev(&self->dev));
 	ASSERT_EQ(0, map_file(&self->dev, 0, PAGE, self->mem, 0,
-			      ABI_IOAS_MAP_READABLE));
+			      ABI_IOMMU_IOAS_MAP_READABLE));
 	ASSERT_EQ(0, set_fds(self->dev.device, VFIO_PCI_MSIX_IRQ_INDEX, 0, 1,
 			     &event));
 	pid = hold_mapping(self->dev.device);
@@ -910,8 +912,8 @@ TEST_F(machine, dma_to_the_device_itself)
 {
 	ASSERT_EQ(0, open_cdev(&self->dev));
 	ASSERT_EQ(0, map_file(&self->dev, 0x10000, PAGE, self->dev.device,
-			      PAGE, ABI_IOAS_MAP_READABLE |
-			      ABI_IOAS_MAP_WRITEABLE));
+			      PAGE, ABI_IOMMU_IOAS_MAP_READABLE |
+			      ABI_IOMMU_IOAS_MAP_WRITEABLE));
 	ASSERT_TRUE(bus_master(self->dev.device, true));
 	ASSERT_TRUE(reg_write(self->dev.device, PAGE, 42));
 	EXPECT_EQ(FAKE_DMA_DONE, dma(self->dev.device, 0x10000, 0x10008, 8));
@@ -1556,7 +1558,8 @@ TEST_F(machine, dma_logging)
 	self->control->config.logging = true;
 	ASSERT_EQ(0, open_cdev(&self->dev));
 	ASSERT_EQ(0, map_file(&self->dev, 0x100000, MEM_SIZE, self->mem, 0,
-			      ABI_IOAS_MAP_READABLE | ABI_IOAS_MAP_WRITEABLE));
+			      ABI_IOMMU_IOAS_MAP_READABLE |
+			      ABI_IOMMU_IOAS_MAP_WRITEABLE));
 	ASSERT_TRUE(bus_master(self->dev.device, true));
 	EXPECT_EQ(EINVAL, log_report(self->dev.device, 0x100000, 8 * PAGE,
 				     PAGE, &bits));
@@ -1995,7 +1998,7 @@ static uint64_t time_maps(const struct opened *dev, int mem)
 
 	for (i = 0; i < 1000; i++) {
 		if (map_file(dev, (MANY_MAPS + 2ull) * PAGE, PAGE, mem, 0,
-			     ABI_IOAS_MAP_READABLE) ||
+			     ABI_IOMMU_IOAS_MAP_READABLE) ||
 		    ioas_unmap(dev, (MANY_MAPS + 2ull) * PAGE, PAGE, &n))
 			return UINT64_MAX;
 	}
@@ -2009,7 +2012,7 @@ TEST_F(machine, sixty_thousand_maps)
 	ASSERT_EQ(0, open_cdev(&self->dev));
 	self->control->config.memlock = 0;
 	ASSERT_EQ(0, map_file(&self->dev, 0, PAGE, self->mem, 0,
-			      ABI_IOAS_MAP_READABLE));
+			      ABI_IOMMU_IOAS_MAP_READABLE));
 	few = time_maps(&self->dev, self->mem);
 	ASSERT_NE(UINT64_MAX, few);
 	for (i = 1; i < MANY_MAPS; i++) {
@@ -2017,11 +2020,11 @@ TEST_F(machine, sixty_thousand_maps)
 		uint64_t page = i * 7919 % MANY_MAPS;
 
 		ASSERT_EQ(0, map_file(&self->dev, page * PAGE, PAGE, self->mem,
-				      0, ABI_IOAS_MAP_READABLE));
+				      0, ABI_IOMMU_IOAS_MAP_READABLE));
 	}
 	EXPECT_EQ(MANY_MAPS, self->control->nr_maps);
 	EXPECT_EQ(EEXIST, map_file(&self->dev, 4242 * PAGE, PAGE, self->mem, 0,
-				   ABI_IOAS_MAP_READABLE));
+				   ABI_IOMMU_IOAS_MAP_READABLE));
 	many = time_maps(&self->dev, self->mem);
 	ASSERT_NE(UINT64_MAX, many);
 	TH_LOG("map and unmap: %llu ns with one, %llu ns with %d others",
@@ -2197,7 +2200,8 @@ TEST(mdev)
 	window = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, mem, 0);
 	ASSERT_NE(MAP_FAILED, window);
 	ASSERT_EQ(0, ioas_map(&dev, 0x10000, PAGE, window,
-			      ABI_IOAS_MAP_READABLE | ABI_IOAS_MAP_WRITEABLE));
+			      ABI_IOMMU_IOAS_MAP_READABLE |
+			      ABI_IOMMU_IOAS_MAP_WRITEABLE));
 	ASSERT_TRUE(bus_master(dev.device, true));
 	EXPECT_EQ(FAKE_DMA_DONE, dma(dev.device, 0x10000, 0x10800, 8));
 	munmap(window, PAGE);
@@ -2310,7 +2314,7 @@ TEST_F(couple, group_gives_its_own_devices)
 
 TEST_F(couple, group_has_one_owner_and_one_address_space)
 {
-	struct abi_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct abi_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 	bool same = variant->group == 7;
 	int stranger;
 

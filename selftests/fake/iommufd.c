@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/iommufd.h"
 #include "internal.h"
-#include "vfio/iommufd_abi.h"
 
 /**
  * struct ioas - an address space
@@ -55,7 +55,8 @@ static uint64_t ioas_alignment(const struct ioas *ioas)
 	return ioas->users ? config()->pgsizes & -config()->pgsizes : 1;
 }
 
-static long ioas_alloc(struct iommufd *iommufd, struct abi_ioas_alloc *cmd)
+static long ioas_alloc(struct iommufd *iommufd,
+		       struct abi_iommu_ioas_alloc *cmd)
 {
 	struct ioas *ioas;
 
@@ -89,9 +90,9 @@ static long iommufd_destroy(struct iommufd *iommufd,
 }
 
 static long ioas_ranges(struct iommufd *iommufd,
-			struct abi_ioas_iova_ranges *cmd)
+			struct abi_iommu_ioas_iova_ranges *cmd)
 {
-	struct abi_iova_range *ranges = (void *)cmd->allowed_iovas;
+	struct abi_iommu_iova_range *ranges = (void *)cmd->allowed_iovas;
 	struct ioas *ioas = ioas_find(iommufd, cmd->ioas_id);
 	bool all = !config()->nr_ranges;
 	uint32_t i, room = cmd->num_iovas;
@@ -115,14 +116,15 @@ static long ioas_ranges(struct iommufd *iommufd,
 static long ioas_check(struct iommufd *iommufd, uint32_t flags, uint32_t id,
 		       uint64_t iova, uint64_t length, struct ioas **ioas)
 {
-	const uint32_t known = ABI_IOAS_MAP_FIXED_IOVA |
-			       ABI_IOAS_MAP_READABLE | ABI_IOAS_MAP_WRITEABLE;
+	const uint32_t access = ABI_IOMMU_IOAS_MAP_READABLE |
+				ABI_IOMMU_IOAS_MAP_WRITEABLE;
+	const uint32_t known = ABI_IOMMU_IOAS_MAP_FIXED_IOVA | access;
 
 	if (flags & ~known)
 		return -EOPNOTSUPP;
 	if (iova == UINT64_MAX || length == UINT64_MAX)
 		return -EOVERFLOW;
-	if (!(flags & (ABI_IOAS_MAP_READABLE | ABI_IOAS_MAP_WRITEABLE)))
+	if (!(flags & access))
 		return -EINVAL;
 	*ioas = ioas_find(iommufd, id);
 	return *ioas ? 0 : -ENOENT;
@@ -135,7 +137,7 @@ static long ioas_place(struct ioas *ioas, uint32_t flags, uint64_t length,
 
 	if (!length || (length | start) & (align - 1))
 		return -EINVAL;
-	if (!(flags & ABI_IOAS_MAP_FIXED_IOVA))
+	if (!(flags & ABI_IOMMU_IOAS_MAP_FIXED_IOVA))
 		return dma_find_room(&ioas->space, length,
 				     max(align, (uint64_t)FAKE_PAGE_SIZE),
 				     iova);
@@ -155,14 +157,14 @@ static long ioas_add(struct ioas *ioas, uint32_t flags, uint64_t iova,
 	int ret;
 
 	ret = dma_map(&ioas->space, iova, length,
-		      flags & ABI_IOAS_MAP_READABLE,
-		      flags & ABI_IOAS_MAP_WRITEABLE, source);
+		      flags & ABI_IOMMU_IOAS_MAP_READABLE,
+		      flags & ABI_IOMMU_IOAS_MAP_WRITEABLE, source);
 	if (ret)
 		backing_put(source->backing);
 	return ret;
 }
 
-static long ioas_map(struct iommufd *iommufd, struct abi_ioas_map *cmd)
+static long ioas_map(struct iommufd *iommufd, struct abi_iommu_ioas_map *cmd)
 {
 	struct dma_source source = { .offset = cmd->user_va };
 	struct ioas *ioas;
@@ -182,7 +184,8 @@ static long ioas_map(struct iommufd *iommufd, struct abi_ioas_map *cmd)
 	/* For a mediated device, nothing is pinned before it is used. */
 	if (!config()->mdev) {
 		ret = window_pin(cmd->user_va, cmd->length,
-				 cmd->flags & ABI_IOAS_MAP_WRITEABLE, &source);
+				 cmd->flags & ABI_IOMMU_IOAS_MAP_WRITEABLE,
+				 &source);
 		if (ret)
 			return ret;
 	}
@@ -190,7 +193,7 @@ static long ioas_map(struct iommufd *iommufd, struct abi_ioas_map *cmd)
 }
 
 static long ioas_map_file(struct iommufd *iommufd,
-			  struct abi_ioas_map_file *cmd)
+			  struct abi_iommu_ioas_map_file *cmd)
 {
 	struct dma_source source = { .offset = cmd->start };
 	struct ioas *ioas;
@@ -221,7 +224,8 @@ put:
 	return ret;
 }
 
-static long ioas_unmap(struct iommufd *iommufd, struct abi_ioas_unmap *cmd)
+static long ioas_unmap(struct iommufd *iommufd,
+		       struct abi_iommu_ioas_unmap *cmd)
 {
 	struct ioas *ioas = ioas_find(iommufd, cmd->ioas_id);
 	uint64_t last;
@@ -274,17 +278,19 @@ static long iommufd_ioctl(struct fake_file *file, int fd,
 	case ABI_IOMMU_DESTROY:
 		return IOMMUFD_CALL(iommufd_destroy, struct abi_iommu_destroy);
 	case ABI_IOMMU_IOAS_ALLOC:
-		return IOMMUFD_CALL(ioas_alloc, struct abi_ioas_alloc);
+		return IOMMUFD_CALL(ioas_alloc, struct abi_iommu_ioas_alloc);
 	case ABI_IOMMU_IOAS_IOVA_RANGES:
-		return IOMMUFD_CALL(ioas_ranges, struct abi_ioas_iova_ranges);
+		return IOMMUFD_CALL(ioas_ranges,
+				    struct abi_iommu_ioas_iova_ranges);
 	case ABI_IOMMU_IOAS_MAP:
-		return IOMMUFD_CALL(ioas_map, struct abi_ioas_map);
+		return IOMMUFD_CALL(ioas_map, struct abi_iommu_ioas_map);
 	case ABI_IOMMU_IOAS_MAP_FILE:
 		if (!config()->has_map_file)
 			return -ENOTTY;
-		return IOMMUFD_CALL(ioas_map_file, struct abi_ioas_map_file);
+		return IOMMUFD_CALL(ioas_map_file,
+				    struct abi_iommu_ioas_map_file);
 	case ABI_IOMMU_IOAS_UNMAP:
-		return IOMMUFD_CALL(ioas_unmap, struct abi_ioas_unmap);
+		return IOMMUFD_CALL(ioas_unmap, struct abi_iommu_ioas_unmap);
 	default:
 		return -ENOTTY;
 	}

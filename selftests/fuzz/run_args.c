@@ -15,9 +15,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "abi/iommufd.h"
 #include "run_fuzz.h"
 #include "tools/vfio-user-run/cdev_abi.h"
-#include "tools/vfio-user-run/iommufd_abi.h"
 #include "util.h"
 
 #define PAGE		4096
@@ -74,10 +74,10 @@ static const struct request requests[] = {
 	{ VFIO_DEVICE_FEATURE, A_DEVICE, "ztiid", 0 },
 	{ VFIO_DEVICE_FEATURE, A_DEVICE, "ztALqp", 64 },
 	{ VFIO_DEVICE_FEATURE, A_DEVICE, "ztqn0p", 16 },
-	{ IOFD_IOAS_MAP, AN_IOMMUFD, "zfi0VLA", 0 },
-	{ IOFD_IOAS_MAP_FILE, AN_IOMMUFD, "zfiGALA", 0 },
-	{ IOFD_IOAS_COPY, AN_IOMMUFD, "zfiiLAA", 0 },
-	{ IOFD_IOAS_UNMAP, AN_IOMMUFD, "ziAL", 0 },
+	{ ABI_IOMMU_IOAS_MAP, AN_IOMMUFD, "zfi0VLA", 0 },
+	{ ABI_IOMMU_IOAS_MAP_FILE, AN_IOMMUFD, "zfiGALA", 0 },
+	{ ABI_IOMMU_IOAS_COPY, AN_IOMMUFD, "zfiiLAA", 0 },
+	{ ABI_IOMMU_IOAS_UNMAP, AN_IOMMUFD, "ziAL", 0 },
 	{ VFIO_DEVICE_GET_REGION_INFO, A_DEVICE, "zfi0qqd", 0 },
 	{ VFIO_DEVICE_GET_INFO, A_DEVICE, "zf0000", 0 },
 	{ VFIO_DEVICE_GET_IRQ_INFO, A_DEVICE, "zfi0", 0 },
@@ -96,14 +96,14 @@ static const struct request requests[] = {
 	{ CDEV_BIND_IOMMUFD, A_DEVICE | A_FILE, "zfF0pd", 16 },
 	{ CDEV_ATTACH_IOMMUFD_PT, A_DEVICE, "zfi0", 0 },
 	{ CDEV_DETACH_IOMMUFD_PT, A_DEVICE, "zf0", 0 },
-	{ IOFD_DESTROY, AN_IOMMUFD, "zi", 0 },
-	{ IOFD_IOAS_ALLOC, AN_IOMMUFD, "zf0", 0 },
-	{ IOFD_IOAS_ALLOW_IOVAS, AN_IOMMUFD, "zin0p", 16 },
-	{ IOFD_IOAS_IOVA_RANGES, AN_IOMMUFD, "zin0pq", 16 },
-	{ IOFD_OPTION, AN_IOMMUFD, "zihhiq", 0 },
-	{ IOFD_VFIO_IOAS, AN_IOMMUFD, "zihh", 0 },
-	{ IOFD_CHANGE_PROCESS, AN_IOMMUFD, "z0d", 0 },
-	{ IOFD_HWPT_ALLOC, AN_IOMMUFD, "zfiid", 0 },
+	{ ABI_IOMMU_DESTROY, AN_IOMMUFD, "zi", 0 },
+	{ ABI_IOMMU_IOAS_ALLOC, AN_IOMMUFD, "zf0", 0 },
+	{ ABI_IOMMU_IOAS_ALLOW_IOVAS, AN_IOMMUFD, "zin0p", 16 },
+	{ ABI_IOMMU_IOAS_IOVA_RANGES, AN_IOMMUFD, "zin0pq", 16 },
+	{ ABI_IOMMU_OPTION, AN_IOMMUFD, "zihhiq", 0 },
+	{ ABI_IOMMU_VFIO_IOAS, AN_IOMMUFD, "zihh", 0 },
+	{ ABI_IOMMU_IOAS_CHANGE_PROCESS, AN_IOMMUFD, "z0d", 0 },
+	{ ABI_IOMMU_HWPT_ALLOC, AN_IOMMUFD, "zfiid", 0 },
 	{ VFIO_DEVICE_GET_INFO, A_STREAM, "zfqq", 0 },
 };
 
@@ -552,11 +552,11 @@ static void prepare_cdev(struct program *p)
 	struct cdev_bind_iommufd bind = {
 		.argsz = sizeof(bind), .iommufd = iommufd,
 	};
-	struct iofd_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct abi_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 	struct cdev_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
 
 	program_ioctl(fd, CDEV_BIND_IOMMUFD, &bind);
-	program_ioctl(iommufd, IOFD_IOAS_ALLOC, &alloc);
+	program_ioctl(iommufd, ABI_IOMMU_IOAS_ALLOC, &alloc);
 	attach.pt_id = alloc.out_ioas_id;
 	program_ioctl(fd, CDEV_ATTACH_IOMMUFD_PT, &attach);
 }

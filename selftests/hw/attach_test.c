@@ -22,7 +22,7 @@
 #include "hw.h"
 #include "kselftest_harness.h"
 #include "selftests/drivers/edu.h"
-#include "vfio/iommufd_abi.h"
+#include "vfio/cdev_abi.h"
 
 #define AREA		0x10000		/* of the file, and of a map of it */
 #define NR_AREAS	3

@@ -16,9 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "abi/iommufd.h"
 #include "pair.h"
 #include "util.h"
-#include "vfio/iommufd_abi.h"
 
 #include "kselftest_harness.h"
 

@@ -19,9 +19,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "abi/iommufd.h"
 #include "peer.h"
 #include "util.h"
-#include "vfio/iommufd_abi.h"
 
 #include "kselftest_harness.h"
 

@@ -16,11 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "abi/iommufd.h"
 #include "peer.h"
 #include "util.h"
-#include "vfio/iommufd_abi.h"
 
 #include "kselftest_harness.h"
+#include "vfio/cdev_abi.h"
 
 /* The exit codes of --help. */
 #define EXIT_USAGE	2

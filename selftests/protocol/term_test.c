@@ -15,7 +15,6 @@
 
 #include "mirror.h"
 #include "util.h"
-#include "vfio/iommufd_abi.h"
 
 #include "kselftest_harness.h"
 

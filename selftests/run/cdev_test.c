@@ -12,26 +12,16 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "abi/iommufd.h"
 #include "kselftest_harness.h"
 #include "plain.h"
-#include "vfio/iommufd_abi.h"
+#include "vfio/cdev_abi.h"
 
 #define NOWHERE		((void *)0x1000)
 #define PAGE		4096u
 #define IOVA		0x10000000ull
 #define CONFIG		((off_t)VFIO_PCI_CONFIG_REGION_INDEX << 40)
 #define RW		(VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
-
-/* iommufd's, of which the headers of this machine may know nothing */
-#define DESTROY		_IO(';', 0x80)
-#define VFIO_IOAS	_IO(';', 0x88)
-
-struct vfio_ioas {
-	uint32_t size;
-	uint32_t ioas_id;
-	uint16_t op;
-	uint16_t reserved;
-};
 
 FIXTURE(cdev)
 {
@@ -100,7 +90,7 @@ static int attach(int fd, uint32_t *id)
 
 static uint32_t ioas_alloc(int iommufd)
 {
-	struct abi_ioas_alloc arg = { .size = sizeof(arg) };
+	struct abi_iommu_ioas_alloc arg = { .size = sizeof(arg) };
 
 	return ioctl(iommufd, ABI_IOMMU_IOAS_ALLOC, &arg) ? 0 : arg.out_ioas_id;
 }
@@ -212,10 +202,11 @@ TEST_F(cdev, attaches_and_detaches)
 {
 	struct abi_device_detach_iommufd_pt off = { .argsz = sizeof(off) };
 	uint32_t first, second, id;
-	struct abi_ioas_map map = {
+	struct abi_iommu_ioas_map map = {
 		.size = sizeof(map),
-		.flags = ABI_IOAS_MAP_FIXED_IOVA | ABI_IOAS_MAP_READABLE |
-			 ABI_IOAS_MAP_WRITEABLE,
+		.flags = ABI_IOMMU_IOAS_MAP_FIXED_IOVA |
+			 ABI_IOMMU_IOAS_MAP_READABLE |
+			 ABI_IOMMU_IOAS_MAP_WRITEABLE,
 		.user_va = (uintptr_t)self->memory,
 		.length = PAGE,
 		.iova = IOVA,
@@ -346,8 +337,8 @@ TEST_F(cdev, iommufd_maps_as_a_container)
 /* A group may change its iommufd while its device is open, which stays. */
 TEST_F(cdev, group_changes_its_iommufd)
 {
-	struct vfio_ioas ioas = { .size = sizeof(ioas) };
-	uint32_t destroy[2] = { sizeof(destroy) };
+	struct abi_iommu_vfio_ioas ioas = { .size = sizeof(ioas) };
+	struct abi_iommu_destroy destroy = { .size = sizeof(destroy) };
 	int a = self->iommufd, b, first;
 
 	b = open("/dev/iommu", O_RDWR);
@@ -361,15 +352,15 @@ TEST_F(cdev, group_changes_its_iommufd)
 	self->p.device = ioctl(self->p.group, VFIO_GROUP_GET_DEVICE_FD,
 			       self->p.bdf);
 	ASSERT_LE(0, self->p.device);
-	ASSERT_EQ(0, ioctl(a, VFIO_IOAS, &ioas));
-	destroy[1] = ioas.ioas_id;
-	EXPECT_EQ(EBUSY, ERRNO_OF(ioctl(a, DESTROY, destroy)));
+	ASSERT_EQ(0, ioctl(a, ABI_IOMMU_VFIO_IOAS, &ioas));
+	destroy.id = ioas.ioas_id;
+	EXPECT_EQ(EBUSY, ERRNO_OF(ioctl(a, ABI_IOMMU_DESTROY, &destroy)));
 
 	/* It leaves the one that it is on with its last fd. */
 	EXPECT_EQ(0, close(first));
-	EXPECT_EQ(EBUSY, ERRNO_OF(ioctl(a, DESTROY, destroy)));
+	EXPECT_EQ(EBUSY, ERRNO_OF(ioctl(a, ABI_IOMMU_DESTROY, &destroy)));
 	EXPECT_EQ(0, close(self->p.device));
-	EXPECT_EQ(0, ioctl(a, DESTROY, destroy));
+	EXPECT_EQ(0, ioctl(a, ABI_IOMMU_DESTROY, &destroy));
 
 	self->p.device = ioctl(self->p.group, VFIO_GROUP_GET_DEVICE_FD,
 			       self->p.bdf);

@@ -14,19 +14,19 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "abi/iommufd.h"
 #include "kselftest_harness.h"
 #include "plain.h"
 #include "tools/vfio-user-run/cdev_abi.h"
-#include "tools/vfio-user-run/iommufd_abi.h"
 
 #define NOWHERE		((void *)0x1000)
 #define PAGE		4096ul
 #define HUGE		(2ul << 20)
 #define IOVA		0x10000000ull
 #define ALL		UINT64_MAX
-#define FIXED_RW	(IOFD_MAP_FIXED_IOVA | IOFD_MAP_READABLE | \
-			 IOFD_MAP_WRITEABLE)
-#define CHOOSE_RW	(IOFD_MAP_READABLE | IOFD_MAP_WRITEABLE)
+#define CHOOSE_RW	(ABI_IOMMU_IOAS_MAP_READABLE | \
+			 ABI_IOMMU_IOAS_MAP_WRITEABLE)
+#define FIXED_RW	(ABI_IOMMU_IOAS_MAP_FIXED_IOVA | CHOOSE_RW)
 #define WINDOW		0xfee00000ull
 #define NOT_THERE	77
 
@@ -36,8 +36,8 @@ static uint8_t *memory;
 
 static int alloc(int fd, uint32_t *id)
 {
-	struct iofd_ioas_alloc cmd = { .size = sizeof(cmd) };
-	int err = ERRNO_OF(ioctl(fd, IOFD_IOAS_ALLOC, &cmd));
+	struct abi_iommu_ioas_alloc cmd = { .size = sizeof(cmd) };
+	int err = ERRNO_OF(ioctl(fd, ABI_IOMMU_IOAS_ALLOC, &cmd));
 
 	*id = cmd.out_ioas_id;
 	return err;
@@ -45,15 +45,15 @@ static int alloc(int fd, uint32_t *id)
 
 static int destroy(int fd, uint32_t id)
 {
-	struct iofd_destroy cmd = { .size = sizeof(cmd), .id = id };
+	struct abi_iommu_destroy cmd = { .size = sizeof(cmd), .id = id };
 
-	return ERRNO_OF(ioctl(fd, IOFD_DESTROY, &cmd));
+	return ERRNO_OF(ioctl(fd, ABI_IOMMU_DESTROY, &cmd));
 }
 
 static int map(int fd, uint32_t id, uint32_t flags, void *at, uint64_t length,
 	       uint64_t *iova)
 {
-	struct iofd_ioas_map cmd = {
+	struct abi_iommu_ioas_map cmd = {
 		.size = sizeof(cmd),
 		.flags = flags,
 		.ioas_id = id,
@@ -61,7 +61,7 @@ static int map(int fd, uint32_t id, uint32_t flags, void *at, uint64_t length,
 		.length = length,
 		.iova = *iova,
 	};
-	int err = ERRNO_OF(ioctl(fd, IOFD_IOAS_MAP, &cmd));
+	int err = ERRNO_OF(ioctl(fd, ABI_IOMMU_IOAS_MAP, &cmd));
 
 	*iova = cmd.iova;
 	return err;
@@ -75,7 +75,7 @@ static int map_at(int fd, uint32_t id, void *at, uint64_t length, uint64_t iova)
 static int map_file(int fd, uint32_t id, int file, uint64_t start,
 		    uint64_t length, uint64_t iova)
 {
-	struct iofd_ioas_map_file cmd = {
+	struct abi_iommu_ioas_map_file cmd = {
 		.size = sizeof(cmd),
 		.flags = FIXED_RW,
 		.ioas_id = id,
@@ -85,13 +85,13 @@ static int map_file(int fd, uint32_t id, int file, uint64_t start,
 		.iova = iova,
 	};
 
-	return ERRNO_OF(ioctl(fd, IOFD_IOAS_MAP_FILE, &cmd));
+	return ERRNO_OF(ioctl(fd, ABI_IOMMU_IOAS_MAP_FILE, &cmd));
 }
 
 static int copy(int fd, uint32_t to, uint32_t from, uint32_t flags,
 		uint64_t length, uint64_t *to_iova, uint64_t from_iova)
 {
-	struct iofd_ioas_copy cmd = {
+	struct abi_iommu_ioas_copy cmd = {
 		.size = sizeof(cmd),
 		.flags = flags,
 		.dst_ioas_id = to,
@@ -100,7 +100,7 @@ static int copy(int fd, uint32_t to, uint32_t from, uint32_t flags,
 		.dst_iova = *to_iova,
 		.src_iova = from_iova,
 	};
-	int err = ERRNO_OF(ioctl(fd, IOFD_IOAS_COPY, &cmd));
+	int err = ERRNO_OF(ioctl(fd, ABI_IOMMU_IOAS_COPY, &cmd));
 
 	*to_iova = cmd.dst_iova;
 	return err;
@@ -109,13 +109,13 @@ static int copy(int fd, uint32_t to, uint32_t from, uint32_t flags,
 static int unmap(int fd, uint32_t id, uint64_t iova, uint64_t length,
 		 uint64_t *unmapped)
 {
-	struct iofd_ioas_unmap cmd = {
+	struct abi_iommu_ioas_unmap cmd = {
 		.size = sizeof(cmd),
 		.ioas_id = id,
 		.iova = iova,
 		.length = length,
 	};
-	int err = ERRNO_OF(ioctl(fd, IOFD_IOAS_UNMAP, &cmd));
+	int err = ERRNO_OF(ioctl(fd, ABI_IOMMU_IOAS_UNMAP, &cmd));
 
 	*unmapped = cmd.length;
 	return err;
@@ -124,14 +124,14 @@ static int unmap(int fd, uint32_t id, uint64_t iova, uint64_t length,
 static int option(int fd, uint32_t which, uint16_t op, uint32_t id,
 		  uint64_t *value)
 {
-	struct iofd_option cmd = {
+	struct abi_iommu_option cmd = {
 		.size = sizeof(cmd),
 		.option_id = which,
 		.op = op,
 		.object_id = id,
 		.val64 = *value,
 	};
-	int err = ERRNO_OF(ioctl(fd, IOFD_OPTION, &cmd));
+	int err = ERRNO_OF(ioctl(fd, ABI_IOMMU_OPTION, &cmd));
 
 	*value = cmd.val64;
 	return err;
@@ -139,27 +139,27 @@ static int option(int fd, uint32_t which, uint16_t op, uint32_t id,
 
 static int vfio_ioas(int fd, uint16_t op, uint32_t *id)
 {
-	struct iofd_vfio_ioas cmd = {
+	struct abi_iommu_vfio_ioas cmd = {
 		.size = sizeof(cmd),
 		.ioas_id = *id,
 		.op = op,
 	};
-	int err = ERRNO_OF(ioctl(fd, IOFD_VFIO_IOAS, &cmd));
+	int err = ERRNO_OF(ioctl(fd, ABI_IOMMU_VFIO_IOAS, &cmd));
 
 	*id = cmd.ioas_id;
 	return err;
 }
 
-static int ranges(int fd, uint32_t id, struct iofd_iova_range *to,
+static int ranges(int fd, uint32_t id, struct abi_iommu_iova_range *to,
 		  uint32_t *nr, uint64_t *alignment)
 {
-	struct iofd_ioas_iova_ranges cmd = {
+	struct abi_iommu_ioas_iova_ranges cmd = {
 		.size = sizeof(cmd),
 		.ioas_id = id,
 		.num_iovas = *nr,
 		.allowed_iovas = (uintptr_t)to,
 	};
-	int err = ERRNO_OF(ioctl(fd, IOFD_IOAS_IOVA_RANGES, &cmd));
+	int err = ERRNO_OF(ioctl(fd, ABI_IOMMU_IOAS_IOVA_RANGES, &cmd));
 
 	*nr = cmd.num_iovas;
 	*alignment = cmd.out_iova_alignment;
@@ -168,14 +168,14 @@ static int ranges(int fd, uint32_t id, struct iofd_iova_range *to,
 
 static int allow(int fd, uint32_t id, const void *from, uint32_t nr)
 {
-	struct iofd_ioas_allow_iovas cmd = {
+	struct abi_iommu_ioas_allow_iovas cmd = {
 		.size = sizeof(cmd),
 		.ioas_id = id,
 		.num_iovas = nr,
 		.allowed_iovas = (uintptr_t)from,
 	};
 
-	return ERRNO_OF(ioctl(fd, IOFD_IOAS_ALLOW_IOVAS, &cmd));
+	return ERRNO_OF(ioctl(fd, ABI_IOMMU_IOAS_ALLOW_IOVAS, &cmd));
 }
 
 FIXTURE(ioas)
@@ -204,40 +204,44 @@ FIXTURE_TEARDOWN(ioas)
 
 TEST_F(ioas, unknown_calls)
 {
-	EXPECT_EQ(ENOTTY, ERRNO_OF(ioctl(self->fd, IOFD_IOCTL(0x50), NULL)));
-	EXPECT_EQ(ENOTTY, ERRNO_OF(ioctl(self->fd, IOFD_IOCTL(0xf0),
+	EXPECT_EQ(ENOTTY, ERRNO_OF(ioctl(self->fd, _IO(ABI_IOMMUFD_TYPE, 0x50),
+					 NULL)));
+	EXPECT_EQ(ENOTTY, ERRNO_OF(ioctl(self->fd, _IO(ABI_IOMMUFD_TYPE, 0xf0),
 					 &self->id)));
-	EXPECT_EQ(ENOTTY, ERRNO_OF(ioctl(self->fd, _IOR(';', 0x81, int),
+	EXPECT_EQ(ENOTTY, ERRNO_OF(ioctl(self->fd,
+					 _IOR(ABI_IOMMUFD_TYPE, 0x81, int),
 					 &self->id)));
-	EXPECT_EQ(EFAULT, ERRNO_OF(ioctl(self->fd, _IOR(';', 0x81, int),
+	EXPECT_EQ(EFAULT, ERRNO_OF(ioctl(self->fd,
+					 _IOR(ABI_IOMMUFD_TYPE, 0x81, int),
 					 NOWHERE)));
-	EXPECT_EQ(EFAULT, ERRNO_OF(ioctl(self->fd, IOFD_IOAS_ALLOC, NOWHERE)));
+	EXPECT_EQ(EFAULT, ERRNO_OF(ioctl(self->fd, ABI_IOMMU_IOAS_ALLOC,
+					 NOWHERE)));
 	EXPECT_EQ(VFIO_API_VERSION, ioctl(self->fd, VFIO_GET_API_VERSION));
 }
 
 TEST_F(ioas, sizes)
 {
 	struct {
-		struct iofd_destroy cmd;
+		struct abi_iommu_destroy cmd;
 		uint32_t more[64];
 	} big = { .cmd = { .size = 4, .id = self->id } };
 
-	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd, IOFD_DESTROY, &big)));
+	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd, ABI_IOMMU_DESTROY, &big)));
 	big.cmd.size = 0;
-	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd, IOFD_DESTROY, &big)));
+	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd, ABI_IOMMU_DESTROY, &big)));
 	big.cmd.size = sizeof(big);
 	big.more[63] = 1;
-	EXPECT_EQ(E2BIG, ERRNO_OF(ioctl(self->fd, IOFD_DESTROY, &big)));
+	EXPECT_EQ(E2BIG, ERRNO_OF(ioctl(self->fd, ABI_IOMMU_DESTROY, &big)));
 	big.more[63] = 0;
-	EXPECT_EQ(0, ERRNO_OF(ioctl(self->fd, IOFD_DESTROY, &big)));
+	EXPECT_EQ(0, ERRNO_OF(ioctl(self->fd, ABI_IOMMU_DESTROY, &big)));
 	/* What isn't known is looked at before the rest. */
 	big.more[0] = 1;
-	EXPECT_EQ(E2BIG, ERRNO_OF(ioctl(self->fd, IOFD_DESTROY, &big)));
+	EXPECT_EQ(E2BIG, ERRNO_OF(ioctl(self->fd, ABI_IOMMU_DESTROY, &big)));
 }
 
 TEST_F(ioas, numbers)
 {
-	struct iofd_ioas_alloc cmd = { .size = sizeof(cmd), .flags = 1 };
+	struct abi_iommu_ioas_alloc cmd = { .size = sizeof(cmd), .flags = 1 };
 	uint32_t second, third;
 
 	EXPECT_EQ(1, self->id);
@@ -250,17 +254,18 @@ TEST_F(ioas, numbers)
 	EXPECT_EQ(ENOENT, destroy(self->fd, self->id));
 	ASSERT_EQ(0, alloc(self->fd, &third));
 	EXPECT_EQ(1, third);
-	EXPECT_EQ(EOPNOTSUPP, ERRNO_OF(ioctl(self->fd, IOFD_IOAS_ALLOC, &cmd)));
+	EXPECT_EQ(EOPNOTSUPP, ERRNO_OF(ioctl(self->fd, ABI_IOMMU_IOAS_ALLOC,
+					     &cmd)));
 }
 
 TEST_F(ioas, iova_ranges)
 {
-	struct iofd_ioas_iova_ranges cmd = {
+	struct abi_iommu_ioas_iova_ranges cmd = {
 		.size = sizeof(cmd),
 		.ioas_id = NOT_THERE,
 		.reserved = 1,
 	};
-	struct iofd_iova_range range[2];
+	struct abi_iommu_iova_range range[2];
 	uint64_t alignment;
 	uint32_t nr = 2;
 
@@ -275,7 +280,7 @@ TEST_F(ioas, iova_ranges)
 	EXPECT_EQ(EFAULT, ranges(self->fd, self->id, NOWHERE, &nr, &alignment));
 	EXPECT_EQ(ENOENT, ranges(self->fd, NOT_THERE, range, &nr, &alignment));
 	EXPECT_EQ(EOPNOTSUPP,
-		  ERRNO_OF(ioctl(self->fd, IOFD_IOAS_IOVA_RANGES, &cmd)));
+		  ERRNO_OF(ioctl(self->fd, ABI_IOMMU_IOAS_IOVA_RANGES, &cmd)));
 }
 
 TEST_F(ioas, map_errors)
@@ -286,8 +291,9 @@ TEST_F(ioas, map_errors)
 	EXPECT_EQ(EOPNOTSUPP, map(self->fd, NOT_THERE, 8, memory, ALL, &none));
 	EXPECT_EQ(EOVERFLOW, map(self->fd, NOT_THERE, 0, memory, ALL, &iova));
 	EXPECT_EQ(EOVERFLOW, map(self->fd, NOT_THERE, 0, memory, 0, &none));
-	EXPECT_EQ(EINVAL, map(self->fd, NOT_THERE, IOFD_MAP_FIXED_IOVA, memory,
-			      0, &iova));
+	EXPECT_EQ(EINVAL, map(self->fd, NOT_THERE,
+			      ABI_IOMMU_IOAS_MAP_FIXED_IOVA, memory, 0,
+			      &iova));
 	EXPECT_EQ(ENOENT, map(self->fd, NOT_THERE, FIXED_RW, memory, 0, &iova));
 	EXPECT_EQ(EOVERFLOW, map_at(self->fd, self->id, (void *)-PAGE,
 				    2 * PAGE, ALL - 1));
@@ -326,11 +332,11 @@ TEST_F(ioas, chosen_addresses)
 
 TEST_F(ioas, allowed_addresses)
 {
-	struct iofd_iova_range all[] = {
+	struct abi_iommu_iova_range all[] = {
 		{ 0x40000, 0x41fff }, { 0x20000, 0x20fff },
 	};
-	struct iofd_iova_range none = { 5, 5 };
-	struct iofd_iova_range twice[] = { { 0, 9 }, { 9, 20 } };
+	struct abi_iommu_iova_range none = { 5, 5 };
+	struct abi_iommu_iova_range twice[] = { { 0, 9 }, { 9, 20 } };
 	uint64_t iova = 0;
 
 	EXPECT_EQ(ENOENT, allow(self->fd, NOT_THERE, all, 2));
@@ -411,8 +417,8 @@ TEST_F(ioas, copies)
 
 	ASSERT_EQ(0, alloc(self->fd, &other));
 	ASSERT_EQ(0, map_at(self->fd, self->id, memory, 2 * PAGE, IOVA));
-	ASSERT_EQ(0, map(self->fd, self->id, IOFD_MAP_FIXED_IOVA |
-			 IOFD_MAP_READABLE, memory, 2 * PAGE, &iova));
+	ASSERT_EQ(0, map(self->fd, self->id, ABI_IOMMU_IOAS_MAP_FIXED_IOVA |
+			 ABI_IOMMU_IOAS_MAP_READABLE, memory, 2 * PAGE, &iova));
 	ASSERT_EQ(0, map_at(self->fd, self->id, memory + HUGE / 2, 2 * PAGE,
 			    IOVA + 2 * PAGE));
 
@@ -444,44 +450,46 @@ TEST_F(ioas, copies)
 
 TEST_F(ioas, options)
 {
-	struct iofd_option cmd = { .size = sizeof(cmd), .reserved = 1 };
+	struct abi_iommu_option cmd = { .size = sizeof(cmd), .reserved = 1 };
 	uint64_t value = 5, alignment;
-	struct iofd_iova_range range;
+	struct abi_iommu_iova_range range;
 	uint32_t nr = 1;
 
-	EXPECT_EQ(EOPNOTSUPP, ERRNO_OF(ioctl(self->fd, IOFD_OPTION, &cmd)));
+	EXPECT_EQ(EOPNOTSUPP, ERRNO_OF(ioctl(self->fd, ABI_IOMMU_OPTION,
+					     &cmd)));
 	EXPECT_EQ(EOPNOTSUPP, option(self->fd, 9, 0, 0, &value));
-	EXPECT_EQ(EOPNOTSUPP, option(self->fd, IOFD_OPTION_RLIMIT_MODE,
-				     IOFD_OPTION_GET, 1, &value));
-	EXPECT_EQ(EOPNOTSUPP, option(self->fd, IOFD_OPTION_RLIMIT_MODE, 7, 0,
-				     &value));
-	EXPECT_EQ(0, option(self->fd, IOFD_OPTION_RLIMIT_MODE, IOFD_OPTION_GET,
-			    0, &value));
+	EXPECT_EQ(EOPNOTSUPP, option(self->fd, ABI_IOMMU_OPTION_RLIMIT_MODE,
+				     ABI_IOMMU_OPTION_OP_GET, 1, &value));
+	EXPECT_EQ(EOPNOTSUPP, option(self->fd, ABI_IOMMU_OPTION_RLIMIT_MODE, 7,
+				     0, &value));
+	EXPECT_EQ(0, option(self->fd, ABI_IOMMU_OPTION_RLIMIT_MODE,
+			    ABI_IOMMU_OPTION_OP_GET, 0, &value));
 	EXPECT_EQ(0, value);
 
-	EXPECT_EQ(ENOENT, option(self->fd, IOFD_OPTION_HUGE_PAGES,
-				 IOFD_OPTION_GET, NOT_THERE, &value));
-	EXPECT_EQ(EOPNOTSUPP, option(self->fd, IOFD_OPTION_HUGE_PAGES, 7,
+	EXPECT_EQ(ENOENT, option(self->fd, ABI_IOMMU_OPTION_HUGE_PAGES,
+				 ABI_IOMMU_OPTION_OP_GET, NOT_THERE, &value));
+	EXPECT_EQ(EOPNOTSUPP, option(self->fd, ABI_IOMMU_OPTION_HUGE_PAGES, 7,
 				     self->id, &value));
-	EXPECT_EQ(0, option(self->fd, IOFD_OPTION_HUGE_PAGES, IOFD_OPTION_GET,
-			    self->id, &value));
+	EXPECT_EQ(0, option(self->fd, ABI_IOMMU_OPTION_HUGE_PAGES,
+			    ABI_IOMMU_OPTION_OP_GET, self->id, &value));
 	EXPECT_EQ(1, value);
 	value = 2;
-	EXPECT_EQ(EINVAL, option(self->fd, IOFD_OPTION_HUGE_PAGES,
-				 IOFD_OPTION_SET, self->id, &value));
+	EXPECT_EQ(EINVAL, option(self->fd, ABI_IOMMU_OPTION_HUGE_PAGES,
+				 ABI_IOMMU_OPTION_OP_SET, self->id, &value));
 	value = 0;
-	EXPECT_EQ(0, option(self->fd, IOFD_OPTION_HUGE_PAGES, IOFD_OPTION_SET,
-			    self->id, &value));
+	EXPECT_EQ(0, option(self->fd, ABI_IOMMU_OPTION_HUGE_PAGES,
+			    ABI_IOMMU_OPTION_OP_SET, self->id, &value));
 	EXPECT_EQ(0, ranges(self->fd, self->id, &range, &nr, &alignment));
 	EXPECT_EQ(PAGE, alignment);
 	EXPECT_EQ(EINVAL, map_at(self->fd, self->id, memory, 3, IOVA));
 	value = 1;
-	EXPECT_EQ(0, option(self->fd, IOFD_OPTION_HUGE_PAGES, IOFD_OPTION_SET,
-			    self->id, &value));
+	EXPECT_EQ(0, option(self->fd, ABI_IOMMU_OPTION_HUGE_PAGES,
+			    ABI_IOMMU_OPTION_OP_SET, self->id, &value));
 	EXPECT_EQ(0, map_at(self->fd, self->id, memory, 3, IOVA));
 	value = 0;
-	EXPECT_EQ(EADDRINUSE, option(self->fd, IOFD_OPTION_HUGE_PAGES,
-				     IOFD_OPTION_SET, self->id, &value));
+	EXPECT_EQ(EADDRINUSE, option(self->fd, ABI_IOMMU_OPTION_HUGE_PAGES,
+				     ABI_IOMMU_OPTION_OP_SET, self->id,
+				     &value));
 }
 
 static bool has_sys_resource(void)
@@ -502,16 +510,16 @@ TEST_F(ioas, accounting)
 	int err = has_sys_resource() ? 0 : EPERM;
 	uint64_t value = 1;
 
-	EXPECT_EQ(err ?: EBUSY, option(self->fd, IOFD_OPTION_RLIMIT_MODE,
-				       IOFD_OPTION_SET, 0, &value));
+	EXPECT_EQ(err ?: EBUSY, option(self->fd, ABI_IOMMU_OPTION_RLIMIT_MODE,
+				       ABI_IOMMU_OPTION_OP_SET, 0, &value));
 	EXPECT_EQ(0, destroy(self->fd, self->id));
-	EXPECT_EQ(err, option(self->fd, IOFD_OPTION_RLIMIT_MODE,
-			      IOFD_OPTION_SET, 0, &value));
+	EXPECT_EQ(err, option(self->fd, ABI_IOMMU_OPTION_RLIMIT_MODE,
+			      ABI_IOMMU_OPTION_OP_SET, 0, &value));
 	value = 2;
-	EXPECT_EQ(err ?: EINVAL, option(self->fd, IOFD_OPTION_RLIMIT_MODE,
-					IOFD_OPTION_SET, 0, &value));
-	EXPECT_EQ(0, option(self->fd, IOFD_OPTION_RLIMIT_MODE, IOFD_OPTION_GET,
-			    0, &value));
+	EXPECT_EQ(err ?: EINVAL, option(self->fd, ABI_IOMMU_OPTION_RLIMIT_MODE,
+					ABI_IOMMU_OPTION_OP_SET, 0, &value));
+	EXPECT_EQ(0, option(self->fd, ABI_IOMMU_OPTION_RLIMIT_MODE,
+			    ABI_IOMMU_OPTION_OP_GET, 0, &value));
 	EXPECT_EQ(!err, value);
 }
 
@@ -526,20 +534,20 @@ TEST_F(ioas, for_containers)
 	};
 	uint32_t id = NOT_THERE;
 
-	EXPECT_EQ(ENODEV, vfio_ioas(self->fd, IOFD_VFIO_IOAS_GET, &id));
+	EXPECT_EQ(ENODEV, vfio_ioas(self->fd, ABI_IOMMU_VFIO_IOAS_GET, &id));
 	EXPECT_EQ(ENODEV, ERRNO_OF(ioctl(self->fd, VFIO_IOMMU_MAP_DMA, &dma)));
-	EXPECT_EQ(ENOENT, vfio_ioas(self->fd, IOFD_VFIO_IOAS_SET, &id));
+	EXPECT_EQ(ENOENT, vfio_ioas(self->fd, ABI_IOMMU_VFIO_IOAS_SET, &id));
 	EXPECT_EQ(EOPNOTSUPP, vfio_ioas(self->fd, 9, &id));
-	EXPECT_EQ(0, vfio_ioas(self->fd, IOFD_VFIO_IOAS_SET, &self->id));
-	EXPECT_EQ(0, vfio_ioas(self->fd, IOFD_VFIO_IOAS_GET, &id));
+	EXPECT_EQ(0, vfio_ioas(self->fd, ABI_IOMMU_VFIO_IOAS_SET, &self->id));
+	EXPECT_EQ(0, vfio_ioas(self->fd, ABI_IOMMU_VFIO_IOAS_GET, &id));
 	EXPECT_EQ(self->id, id);
 	EXPECT_EQ(0, ERRNO_OF(ioctl(self->fd, VFIO_IOMMU_MAP_DMA, &dma)));
 	EXPECT_EQ(EEXIST, map_at(self->fd, self->id, memory, 1, IOVA + 9));
-	EXPECT_EQ(0, vfio_ioas(self->fd, IOFD_VFIO_IOAS_CLEAR, &id));
-	EXPECT_EQ(ENODEV, vfio_ioas(self->fd, IOFD_VFIO_IOAS_GET, &id));
-	EXPECT_EQ(0, vfio_ioas(self->fd, IOFD_VFIO_IOAS_SET, &self->id));
+	EXPECT_EQ(0, vfio_ioas(self->fd, ABI_IOMMU_VFIO_IOAS_CLEAR, &id));
+	EXPECT_EQ(ENODEV, vfio_ioas(self->fd, ABI_IOMMU_VFIO_IOAS_GET, &id));
+	EXPECT_EQ(0, vfio_ioas(self->fd, ABI_IOMMU_VFIO_IOAS_SET, &self->id));
 	EXPECT_EQ(0, destroy(self->fd, self->id));
-	EXPECT_EQ(ENODEV, vfio_ioas(self->fd, IOFD_VFIO_IOAS_GET, &id));
+	EXPECT_EQ(ENODEV, vfio_ioas(self->fd, ABI_IOMMU_VFIO_IOAS_GET, &id));
 }
 
 FIXTURE(attached)
@@ -648,7 +656,8 @@ TEST_F(attached, attach_errors)
 
 TEST_F(attached, ranges_and_maps)
 {
-	struct iofd_iova_range range[64], window = { WINDOW, WINDOW + 4095 };
+	struct abi_iommu_iova_range window = { WINDOW, WINDOW + 4095 };
+	struct abi_iommu_iova_range range[64];
 	uint64_t alignment, n, value = 0;
 	uint32_t pt = self->id, nr = 64, i;
 
@@ -669,8 +678,8 @@ TEST_F(attached, ranges_and_maps)
 	EXPECT_EQ(0, map_at(self->fd, self->id, memory, 4 * PAGE, IOVA));
 	EXPECT_EQ(EEXIST, map_at(self->fd, self->id, memory, PAGE,
 				 IOVA + PAGE));
-	EXPECT_EQ(EINVAL, option(self->fd, IOFD_OPTION_HUGE_PAGES,
-				 IOFD_OPTION_SET, self->id, &value));
+	EXPECT_EQ(EINVAL, option(self->fd, ABI_IOMMU_OPTION_HUGE_PAGES,
+				 ABI_IOMMU_OPTION_OP_SET, self->id, &value));
 	EXPECT_EQ(0, unmap(self->fd, self->id, 0, ALL, &n));
 	EXPECT_EQ(4 * PAGE, n);
 }

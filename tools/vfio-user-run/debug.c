@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "abi/iommufd.h"
 #include "cdev_abi.h"
 #include "debug.h"
 
@@ -243,48 +244,48 @@ static void decode_attach(struct debug_line *line, const void *arg)
 		 a->pt_id);
 }
 
-/* iommufd's begin alike: their size, and numbers of 32 bits. */
 static void decode_destroy(struct debug_line *line, const void *arg)
 {
-	const uint32_t *w = arg;
+	const struct abi_iommu_destroy *d = arg;
 
-	line_add(line, "size=%u, id=%u", w[0], w[1]);
+	line_add(line, "size=%u, id=%u", d->size, d->id);
 }
 
 static void decode_ioas_alloc(struct debug_line *line, const void *arg)
 {
-	const uint32_t *w = arg;
+	const struct abi_iommu_ioas_alloc *a = arg;
 
-	line_add(line, "size=%u, flags=%#x, out_ioas_id=%u", w[0], w[1], w[2]);
+	line_add(line, "size=%u, flags=%#x, out_ioas_id=%u", a->size, a->flags,
+		 a->out_ioas_id);
 }
 
 static void decode_ioas_ranges(struct debug_line *line, const void *arg)
 {
-	const uint32_t *w = arg;
+	const struct abi_iommu_ioas_iova_ranges *r = arg;
 
-	line_add(line, "size=%u, ioas_id=%u, num_iovas=%u", w[0], w[1], w[2]);
+	line_add(line, "size=%u, ioas_id=%u, num_iovas=%u", r->size, r->ioas_id,
+		 r->num_iovas);
 }
 
+/* IOAS_MAP's, and IOAS_MAP_FILE's, which has an offset for the address. */
 static void decode_ioas_map(struct debug_line *line, const void *arg)
 {
-	const uint32_t *w = arg;
-	unsigned long long q[3];
+	const struct abi_iommu_ioas_map *m = arg;
 
-	memcpy(q, w + 4, sizeof(q));
-	line_add(line, "size=%u, ", w[0]);
-	ADD_FLAGS(line, w[1], "FIXED_IOVA", "WRITEABLE", "READABLE");
+	line_add(line, "size=%u, ", m->size);
+	ADD_FLAGS(line, m->flags, "FIXED_IOVA", "WRITEABLE", "READABLE");
 	line_add(line, ", ioas_id=%u, start=%#llx, length=%#llx, iova=%#llx",
-		 w[2], q[0], q[1], q[2]);
+		 m->ioas_id, (unsigned long long)m->user_va,
+		 (unsigned long long)m->length, (unsigned long long)m->iova);
 }
 
 static void decode_ioas_unmap(struct debug_line *line, const void *arg)
 {
-	const uint32_t *w = arg;
-	unsigned long long q[2];
+	const struct abi_iommu_ioas_unmap *u = arg;
 
-	memcpy(q, w + 2, sizeof(q));
-	line_add(line, "size=%u, ioas_id=%u, iova=%#llx, length=%#llx", w[0],
-		 w[1], q[0], q[1]);
+	line_add(line, "size=%u, ioas_id=%u, iova=%#llx, length=%#llx", u->size,
+		 u->ioas_id, (unsigned long long)u->iova,
+		 (unsigned long long)u->length);
 }
 
 static void decode_name(struct debug_line *line, const void *arg)
@@ -359,28 +360,31 @@ static const struct debug_ioctl debug_ioctls[] = {
 	  offsetof(struct cdev_attach_iommufd_pt, pasid), decode_attach },
 	{ .request = CDEV_DETACH_IOMMUFD_PT, .kinds = ON_DEVICE,
 	  .name = "VFIO_DEVICE_DETACH_IOMMUFD_PT" },
-	{ _IO(';', 0x80), ON_IOMMUFD, "IOMMU_DESTROY", 8, decode_destroy },
-	{ _IO(';', 0x81), ON_IOMMUFD, "IOMMU_IOAS_ALLOC", 12,
-	  decode_ioas_alloc },
-	{ .request = _IO(';', 0x82), .kinds = ON_IOMMUFD,
+	{ ABI_IOMMU_DESTROY, ON_IOMMUFD, "IOMMU_DESTROY",
+	  sizeof(struct abi_iommu_destroy), decode_destroy },
+	{ ABI_IOMMU_IOAS_ALLOC, ON_IOMMUFD, "IOMMU_IOAS_ALLOC",
+	  sizeof(struct abi_iommu_ioas_alloc), decode_ioas_alloc },
+	{ .request = ABI_IOMMU_IOAS_ALLOW_IOVAS, .kinds = ON_IOMMUFD,
 	  .name = "IOMMU_IOAS_ALLOW_IOVAS" },
-	{ .request = _IO(';', 0x83), .kinds = ON_IOMMUFD,
+	{ .request = ABI_IOMMU_IOAS_COPY, .kinds = ON_IOMMUFD,
 	  .name = "IOMMU_IOAS_COPY" },
-	{ _IO(';', 0x84), ON_IOMMUFD, "IOMMU_IOAS_IOVA_RANGES", 12,
+	{ ABI_IOMMU_IOAS_IOVA_RANGES, ON_IOMMUFD, "IOMMU_IOAS_IOVA_RANGES",
+	  offsetof(struct abi_iommu_ioas_iova_ranges, reserved),
 	  decode_ioas_ranges },
-	{ _IO(';', 0x85), ON_IOMMUFD, "IOMMU_IOAS_MAP", 40, decode_ioas_map },
-	{ _IO(';', 0x86), ON_IOMMUFD, "IOMMU_IOAS_UNMAP", 24,
-	  decode_ioas_unmap },
-	{ .request = _IO(';', 0x87), .kinds = ON_IOMMUFD,
+	{ ABI_IOMMU_IOAS_MAP, ON_IOMMUFD, "IOMMU_IOAS_MAP",
+	  sizeof(struct abi_iommu_ioas_map), decode_ioas_map },
+	{ ABI_IOMMU_IOAS_UNMAP, ON_IOMMUFD, "IOMMU_IOAS_UNMAP",
+	  sizeof(struct abi_iommu_ioas_unmap), decode_ioas_unmap },
+	{ .request = ABI_IOMMU_OPTION, .kinds = ON_IOMMUFD,
 	  .name = "IOMMU_OPTION" },
-	{ .request = _IO(';', 0x88), .kinds = ON_IOMMUFD,
+	{ .request = ABI_IOMMU_VFIO_IOAS, .kinds = ON_IOMMUFD,
 	  .name = "IOMMU_VFIO_IOAS" },
-	{ .request = _IO(';', 0x89), .kinds = ON_IOMMUFD,
+	{ .request = ABI_IOMMU_HWPT_ALLOC, .kinds = ON_IOMMUFD,
 	  .name = "IOMMU_HWPT_ALLOC" },
-	{ .request = _IO(';', 0x8a), .kinds = ON_IOMMUFD,
+	{ .request = ABI_IOMMU_GET_HW_INFO, .kinds = ON_IOMMUFD,
 	  .name = "IOMMU_GET_HW_INFO" },
-	{ _IO(';', 0x8f), ON_IOMMUFD, "IOMMU_IOAS_MAP_FILE", 40,
-	  decode_ioas_map },
+	{ ABI_IOMMU_IOAS_MAP_FILE, ON_IOMMUFD, "IOMMU_IOAS_MAP_FILE",
+	  sizeof(struct abi_iommu_ioas_map_file), decode_ioas_map },
 };
 
 static const struct debug_ioctl *debug_find(const struct run_file *file,

@@ -28,7 +28,7 @@ int iommufd_respond(const struct call *call)
 
 static int do_destroy(struct call *call)
 {
-	const struct iofd_destroy *cmd = call->cmd;
+	const struct abi_iommu_destroy *cmd = call->cmd;
 	struct iommufd *fd = call->fd;
 	struct object *object;
 	int ret = 0;
@@ -57,20 +57,20 @@ static bool has_sys_resource(void)
 	       data[0].effective & 1u << CAP_SYS_RESOURCE;
 }
 
-static int option_rlimit_mode(struct iommufd *fd, struct iofd_option *cmd)
+static int option_rlimit_mode(struct iommufd *fd, struct abi_iommu_option *cmd)
 {
 	int ret = 0;
 
 	if (cmd->object_id)
 		return -EOPNOTSUPP;
-	if (cmd->op == IOFD_OPTION_SET && !has_sys_resource())
+	if (cmd->op == ABI_IOMMU_OPTION_OP_SET && !has_sys_resource())
 		return -EPERM;
 	pthread_mutex_lock(&fd->lock);
 	switch (cmd->op) {
-	case IOFD_OPTION_GET:
+	case ABI_IOMMU_OPTION_OP_GET:
 		cmd->val64 = fd->is_process_mode;
 		break;
-	case IOFD_OPTION_SET:
+	case ABI_IOMMU_OPTION_OP_SET:
 		if (fd->nr)
 			ret = -EBUSY;
 		else if (cmd->val64 > 1)
@@ -85,7 +85,7 @@ static int option_rlimit_mode(struct iommufd *fd, struct iofd_option *cmd)
 	return ret;
 }
 
-static int option_huge_pages(struct iommufd *fd, struct iofd_option *cmd)
+static int option_huge_pages(struct iommufd *fd, struct abi_iommu_option *cmd)
 {
 	struct run_space *space = iommufd_ioas_get(fd, cmd->object_id);
 	int ret = 0;
@@ -93,10 +93,10 @@ static int option_huge_pages(struct iommufd *fd, struct iofd_option *cmd)
 	if (!space)
 		return -ENOENT;
 	switch (cmd->op) {
-	case IOFD_OPTION_GET:
+	case ABI_IOMMU_OPTION_OP_GET:
 		cmd->val64 = run_space_is_huge(space);
 		break;
-	case IOFD_OPTION_SET:
+	case ABI_IOMMU_OPTION_OP_SET:
 		ret = cmd->val64 > 1 ? -EINVAL :
 		      run_space_set_huge(space, cmd->val64);
 		break;
@@ -109,16 +109,16 @@ static int option_huge_pages(struct iommufd *fd, struct iofd_option *cmd)
 
 static int do_option(struct call *call)
 {
-	struct iofd_option *cmd = call->cmd;
+	struct abi_iommu_option *cmd = call->cmd;
 	int ret;
 
 	if (cmd->reserved)
 		return -EOPNOTSUPP;
 	switch (cmd->option_id) {
-	case IOFD_OPTION_RLIMIT_MODE:
+	case ABI_IOMMU_OPTION_RLIMIT_MODE:
 		ret = option_rlimit_mode(call->fd, cmd);
 		break;
-	case IOFD_OPTION_HUGE_PAGES:
+	case ABI_IOMMU_OPTION_HUGE_PAGES:
 		ret = option_huge_pages(call->fd, cmd);
 		break;
 	default:
@@ -129,7 +129,7 @@ static int do_option(struct call *call)
 
 static int do_vfio_ioas(struct call *call)
 {
-	struct iofd_vfio_ioas *cmd = call->cmd;
+	struct abi_iommu_vfio_ioas *cmd = call->cmd;
 	struct iommufd *fd = call->fd;
 	int ret = 0;
 
@@ -137,17 +137,17 @@ static int do_vfio_ioas(struct call *call)
 		return -EOPNOTSUPP;
 	pthread_mutex_lock(&fd->lock);
 	switch (cmd->op) {
-	case IOFD_VFIO_IOAS_GET:
+	case ABI_IOMMU_VFIO_IOAS_GET:
 		cmd->ioas_id = fd->compat;
 		ret = fd->compat ? iommufd_respond(call) : -ENODEV;
 		break;
-	case IOFD_VFIO_IOAS_SET:
+	case ABI_IOMMU_VFIO_IOAS_SET:
 		if (iommufd_object_find(fd, cmd->ioas_id, OBJECT_IOAS))
 			fd->compat = cmd->ioas_id;
 		else
 			ret = -ENOENT;
 		break;
-	case IOFD_VFIO_IOAS_CLEAR:
+	case ABI_IOMMU_VFIO_IOAS_CLEAR:
 		fd->compat = 0;
 		break;
 	default:
@@ -160,7 +160,7 @@ static int do_vfio_ioas(struct call *call)
 /* Memory is accounted for where it is mapped for the device: in the daemon. */
 static int do_change_process(struct call *call)
 {
-	const struct iofd_change_process *cmd = call->cmd;
+	const struct abi_iommu_ioas_change_process *cmd = call->cmd;
 	struct iommufd *fd = call->fd;
 	int ret = 0;
 	uint32_t i;
@@ -193,32 +193,37 @@ struct command {
 	int (*handler)(struct call *call);
 };
 
-#define WHOLE(type, fn)		{ sizeof(struct type), sizeof(struct type), fn }
+#define COMMAND(request, known, least, fn) \
+	[_IOC_NR(ABI_IOMMU_##request) - ABI_IOMMUFD_CMD_BASE] = \
+		{ known, least, fn }
+#define WHOLE(request, type, fn) \
+	COMMAND(request, sizeof(struct abi_iommu_##type), \
+		sizeof(struct abi_iommu_##type), fn)
 
 /* By number. Those that aren't supported need no structure but its size. */
 static const struct command commands[] = {
-	[0x00] = WHOLE(iofd_destroy, do_destroy),
-	[0x01] = WHOLE(iofd_ioas_alloc, iommufd_do_ioas_alloc),
-	[0x02] = WHOLE(iofd_ioas_allow_iovas, iommufd_do_ioas_allow_iovas),
-	[0x03] = WHOLE(iofd_ioas_copy, iommufd_do_ioas_copy),
-	[0x04] = WHOLE(iofd_ioas_iova_ranges, iommufd_do_ioas_iova_ranges),
-	[0x05] = WHOLE(iofd_ioas_map, iommufd_do_ioas_map),
-	[0x06] = WHOLE(iofd_ioas_unmap, iommufd_do_ioas_unmap),
-	[0x07] = WHOLE(iofd_option, do_option),
-	[0x08] = WHOLE(iofd_vfio_ioas, do_vfio_ioas),
-	[0x09] = { 48, 24, do_unsupported },	/* HWPT_ALLOC */
-	[0x0a] = { 40, 32, do_unsupported },	/* GET_HW_INFO */
-	[0x0b] = { 16, 16, do_unsupported },	/* HWPT_SET_DIRTY_TRACKING */
-	[0x0c] = { 48, 48, do_unsupported },	/* HWPT_GET_DIRTY_BITMAP */
-	[0x0d] = { 32, 32, do_unsupported },	/* HWPT_INVALIDATE */
-	[0x0e] = { 16, 16, do_unsupported },	/* FAULT_QUEUE_ALLOC */
-	[0x0f] = WHOLE(iofd_ioas_map_file, iommufd_do_ioas_map_file),
-	[0x10] = { 40, 24, do_unsupported },	/* VIOMMU_ALLOC */
-	[0x11] = { 24, 24, do_unsupported },	/* VDEVICE_ALLOC */
-	[0x12] = WHOLE(iofd_change_process, do_change_process),
-	[0x13] = { 32, 28, do_unsupported },	/* VEVENTQ_ALLOC */
-	[0x14] = { 40, 40, do_unsupported },	/* HW_QUEUE_ALLOC */
-	[0x15] = { 40, 40, do_unsupported },	/* IOAS_NOIOMMU_GET_PA */
+	WHOLE(DESTROY, destroy, do_destroy),
+	WHOLE(IOAS_ALLOC, ioas_alloc, iommufd_do_ioas_alloc),
+	WHOLE(IOAS_ALLOW_IOVAS, ioas_allow_iovas, iommufd_do_ioas_allow_iovas),
+	WHOLE(IOAS_COPY, ioas_copy, iommufd_do_ioas_copy),
+	WHOLE(IOAS_IOVA_RANGES, ioas_iova_ranges, iommufd_do_ioas_iova_ranges),
+	WHOLE(IOAS_MAP, ioas_map, iommufd_do_ioas_map),
+	WHOLE(IOAS_UNMAP, ioas_unmap, iommufd_do_ioas_unmap),
+	WHOLE(OPTION, option, do_option),
+	WHOLE(VFIO_IOAS, vfio_ioas, do_vfio_ioas),
+	COMMAND(HWPT_ALLOC, 48, 24, do_unsupported),
+	COMMAND(GET_HW_INFO, 40, 32, do_unsupported),
+	COMMAND(HWPT_SET_DIRTY_TRACKING, 16, 16, do_unsupported),
+	COMMAND(HWPT_GET_DIRTY_BITMAP, 48, 48, do_unsupported),
+	COMMAND(HWPT_INVALIDATE, 32, 32, do_unsupported),
+	COMMAND(FAULT_QUEUE_ALLOC, 16, 16, do_unsupported),
+	WHOLE(IOAS_MAP_FILE, ioas_map_file, iommufd_do_ioas_map_file),
+	COMMAND(VIOMMU_ALLOC, 40, 24, do_unsupported),
+	COMMAND(VDEVICE_ALLOC, 24, 24, do_unsupported),
+	WHOLE(IOAS_CHANGE_PROCESS, ioas_change_process, do_change_process),
+	COMMAND(VEVENTQ_ALLOC, 32, 28, do_unsupported),
+	COMMAND(HW_QUEUE_ALLOC, 40, 40, do_unsupported),
+	COMMAND(IOAS_NOIOMMU_GET_PA, 40, 40, do_unsupported),
 };
 
 /* What the program knows and we don't has to be 0. */
@@ -242,7 +247,7 @@ static int call_check_rest(const struct call *call)
 
 static int iommufd_ioctl(struct run_file *file, unsigned long request, void *arg)
 {
-	unsigned int nr = _IOC_NR(request) - IOFD_BASE;
+	unsigned int nr = _IOC_NR(request) - ABI_IOMMUFD_CMD_BASE;
 	uint64_t buffer[MAX_STRUCT / 8] = { 0 };
 	struct call call = {
 		.fd = to_iommufd(file),
@@ -251,11 +256,12 @@ static int iommufd_ioctl(struct run_file *file, unsigned long request, void *arg
 	};
 	int ret;
 
-	if (_IOC_NR(request) < IOFD_BASE || nr >= ARRAY_SIZE(commands))
+	if (_IOC_NR(request) < ABI_IOMMUFD_CMD_BASE ||
+	    nr >= ARRAY_SIZE(commands))
 		return run_container_ioctl(file, request, arg);
 	if (run_copy_in(&call.size, arg, sizeof(call.size)))
 		return -EFAULT;
-	if ((uint32_t)request != IOFD_IOCTL(nr + IOFD_BASE))
+	if ((uint32_t)request != ABI_IOMMUFD_IO(nr))
 		return -ENOTTY;
 	if (call.size < commands[nr].least)
 		return -EINVAL;

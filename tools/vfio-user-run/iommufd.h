@@ -6,7 +6,7 @@
 #ifndef IOMMUFD_H
 #define IOMMUFD_H
 
-#include "iommufd_abi.h"
+#include "abi/iommufd.h"
 #include "run.h"
 
 enum object_type {

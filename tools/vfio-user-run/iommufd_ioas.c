@@ -12,13 +12,13 @@
 #include "iommufd.h"
 #include "space.h"
 
-#define MAP_FLAGS	(IOFD_MAP_FIXED_IOVA | IOFD_MAP_WRITEABLE | \
-			 IOFD_MAP_READABLE)
-#define MAP_ACCESS	(IOFD_MAP_WRITEABLE | IOFD_MAP_READABLE)
+#define MAP_ACCESS	(ABI_IOMMU_IOAS_MAP_WRITEABLE | \
+			 ABI_IOMMU_IOAS_MAP_READABLE)
+#define MAP_FLAGS	(ABI_IOMMU_IOAS_MAP_FIXED_IOVA | MAP_ACCESS)
 
 int iommufd_do_ioas_alloc(struct call *call)
 {
-	struct iofd_ioas_alloc *cmd = call->cmd;
+	struct abi_iommu_ioas_alloc *cmd = call->cmd;
 	struct iommufd *fd = call->fd;
 	int ret;
 
@@ -35,15 +35,15 @@ int iommufd_do_ioas_alloc(struct call *call)
 	return ret;
 }
 
-static int ranges_out(struct iofd_ioas_iova_ranges *cmd, uint32_t room,
+static int ranges_out(struct abi_iommu_ioas_iova_ranges *cmd, uint32_t room,
 		      const struct run_iommu_info *info)
 {
-	struct iofd_iova_range *user =
-		(struct iofd_iova_range *)(uintptr_t)cmd->allowed_iovas;
+	struct abi_iommu_iova_range *user =
+		(struct abi_iommu_iova_range *)(uintptr_t)cmd->allowed_iovas;
 	uint32_t i;
 
 	for (i = 0; i < min(room, info->nr_ranges); i++) {
-		struct iofd_iova_range range = {
+		struct abi_iommu_iova_range range = {
 			.start = info->ranges[i].first,
 			.last = info->ranges[i].last,
 		};
@@ -56,7 +56,7 @@ static int ranges_out(struct iofd_ioas_iova_ranges *cmd, uint32_t room,
 
 int iommufd_do_ioas_iova_ranges(struct call *call)
 {
-	struct iofd_ioas_iova_ranges *cmd = call->cmd;
+	struct abi_iommu_ioas_iova_ranges *cmd = call->cmd;
 	uint32_t room = cmd->num_iovas;
 	struct run_iommu_info info;
 	struct run_space *space;
@@ -89,16 +89,16 @@ static int range_compare(const void *a, const void *b)
 }
 
 /* The kernel reads one after the other, so the first that is wrong decides. */
-static int ranges_in(const struct iofd_ioas_allow_iovas *cmd,
+static int ranges_in(const struct abi_iommu_ioas_allow_iovas *cmd,
 		     struct run_iova_range **ranges)
 {
-	const struct iofd_iova_range *user =
-		(struct iofd_iova_range *)(uintptr_t)cmd->allowed_iovas;
+	const struct abi_iommu_iova_range *user =
+		(struct abi_iommu_iova_range *)(uintptr_t)cmd->allowed_iovas;
 	uint32_t i, j, room = 0;
 
 	for (i = 0; i < cmd->num_iovas; i++) {
 		struct run_iova_range *more;
-		struct iofd_iova_range one;
+		struct abi_iommu_iova_range one;
 
 		if (run_copy_in(&one, &user[i], sizeof(one)))
 			return -EFAULT;
@@ -123,7 +123,7 @@ static int ranges_in(const struct iofd_ioas_allow_iovas *cmd,
 
 int iommufd_do_ioas_allow_iovas(struct call *call)
 {
-	const struct iofd_ioas_allow_iovas *cmd = call->cmd;
+	const struct abi_iommu_ioas_allow_iovas *cmd = call->cmd;
 	struct run_iova_range *ranges = NULL;
 	struct run_space *space;
 	int ret;
@@ -153,8 +153,10 @@ static int map_check(uint32_t flags, uint64_t iova, uint64_t length)
 
 static uint32_t map_flags(uint32_t flags)
 {
-	return (flags & IOFD_MAP_READABLE ? VFIO_USER_DMA_MAP_READ : 0) |
-	       (flags & IOFD_MAP_WRITEABLE ? VFIO_USER_DMA_MAP_WRITE : 0);
+	return (flags & ABI_IOMMU_IOAS_MAP_READABLE ?
+			VFIO_USER_DMA_MAP_READ : 0) |
+	       (flags & ABI_IOMMU_IOAS_MAP_WRITEABLE ?
+			VFIO_USER_DMA_MAP_WRITE : 0);
 }
 
 static int map_place(const struct call *call, uint32_t id,
@@ -176,9 +178,9 @@ static int map_place(const struct call *call, uint32_t id,
 
 int iommufd_do_ioas_map(struct call *call)
 {
-	struct iofd_ioas_map *cmd = call->cmd;
+	struct abi_iommu_ioas_map *cmd = call->cmd;
 	struct run_place place = {
-		.choose = !(cmd->flags & IOFD_MAP_FIXED_IOVA),
+		.choose = !(cmd->flags & ABI_IOMMU_IOAS_MAP_FIXED_IOVA),
 		.size = cmd->length,
 		.flags = map_flags(cmd->flags),
 		.vaddr = (void *)(uintptr_t)cmd->user_va,
@@ -193,9 +195,9 @@ int iommufd_do_ioas_map(struct call *call)
 
 int iommufd_do_ioas_map_file(struct call *call)
 {
-	struct iofd_ioas_map_file *cmd = call->cmd;
+	struct abi_iommu_ioas_map_file *cmd = call->cmd;
 	struct run_place place = {
-		.choose = !(cmd->flags & IOFD_MAP_FIXED_IOVA),
+		.choose = !(cmd->flags & ABI_IOMMU_IOAS_MAP_FIXED_IOVA),
 		.size = cmd->length,
 		.flags = map_flags(cmd->flags),
 		.is_file = true,
@@ -210,11 +212,11 @@ int iommufd_do_ioas_map_file(struct call *call)
 	return ret ? ret : map_place(call, cmd->ioas_id, &place, &cmd->iova);
 }
 
-static int copy_spaces(struct run_space *from, struct iofd_ioas_copy *cmd,
+static int copy_spaces(struct run_space *from, struct abi_iommu_ioas_copy *cmd,
 		       const struct call *call)
 {
 	struct run_place place = {
-		.choose = !(cmd->flags & IOFD_MAP_FIXED_IOVA),
+		.choose = !(cmd->flags & ABI_IOMMU_IOAS_MAP_FIXED_IOVA),
 		.iova = cmd->dst_iova,
 		.size = cmd->length,
 		.flags = map_flags(cmd->flags),
@@ -230,7 +232,7 @@ static int copy_spaces(struct run_space *from, struct iofd_ioas_copy *cmd,
 
 int iommufd_do_ioas_copy(struct call *call)
 {
-	struct iofd_ioas_copy *cmd = call->cmd;
+	struct abi_iommu_ioas_copy *cmd = call->cmd;
 	struct run_space *from;
 	int ret;
 
@@ -249,7 +251,8 @@ int iommufd_do_ioas_copy(struct call *call)
 	return ret ? ret : iommufd_respond(call);
 }
 
-static int unmap_space(struct run_space *space, struct iofd_ioas_unmap *cmd)
+static int unmap_space(struct run_space *space,
+		       struct abi_iommu_ioas_unmap *cmd)
 {
 	uint64_t unmapped, last;
 	int ret;
@@ -273,7 +276,7 @@ static int unmap_space(struct run_space *space, struct iofd_ioas_unmap *cmd)
 
 int iommufd_do_ioas_unmap(struct call *call)
 {
-	struct iofd_ioas_unmap *cmd = call->cmd;
+	struct abi_iommu_ioas_unmap *cmd = call->cmd;
 	struct run_space *space = iommufd_ioas_get(call->fd, cmd->ioas_id);
 	int ret;
 
