@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "abi/vfio.h"
 #include "internal.h"
 
 /* A region's capability chain is never longer than this, in bytes. */
@@ -233,19 +234,18 @@ static struct vfio_pci_hot_reset_info *vfio_hot_reset_info(struct vfio_device *d
 	return NULL;
 }
 
-/* With iommufd the kernel says itself whether all of them are ours (6.5). */
-#define HOT_RESET_DEV_ID	(1u << 0)
-#define HOT_RESET_ALL_OWNED	(1u << 1)
-
-/* Is all that a reset of the bus touches in our group, or owned by our iommufd? */
+/*
+ * Is all that a reset of the bus touches in our group, or owned by our iommufd?
+ * With iommufd the kernel says so itself.
+ */
 static bool vfio_owns_bus(const struct vfio_device *dev,
 			  const struct vfio_pci_hot_reset_info *info)
 {
 	bool owned = dev->container->group_fd >= 0;
 	uint32_t i;
 
-	if (info->flags & HOT_RESET_DEV_ID)
-		return info->flags & HOT_RESET_ALL_OWNED;
+	if (info->flags & ABI_VFIO_PCI_HOT_RESET_FLAG_DEV_ID)
+		return info->flags & ABI_VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
 	for (i = 0; i < info->count; i++)
 		owned &= info->devices[i].group_id == (uint32_t)dev->group;
 	return owned;

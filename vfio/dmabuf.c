@@ -16,7 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-#include "cdev_abi.h"
+#include "abi/vfio.h"
 #include "internal.h"
 
 /* Syscalls: newfstatat */
@@ -49,12 +49,17 @@ static const struct vfio_region *find_bar(const struct vfio_device *dev,
 int vfio_dmabuf_export(struct vfio_device *dev, int fd, uint64_t offset,
 		       uint64_t size)
 {
-	struct abi_device_feature_dma_buf feature = {
-		.argsz = sizeof(feature),
-		.flags = VFIO_DEVICE_FEATURE_GET | ABI_DEVICE_FEATURE_DMA_BUF,
-		.open_flags = O_RDWR | O_CLOEXEC,
-		.nr_ranges = 1,
-		.length = size,
+	struct {
+		struct vfio_device_feature feature;
+		struct abi_vfio_device_feature_dma_buf buf;
+		struct abi_vfio_region_dma_range range;
+	} arg = {
+		.feature.argsz = sizeof(arg),
+		.feature.flags = VFIO_DEVICE_FEATURE_GET |
+				 ABI_VFIO_DEVICE_FEATURE_DMA_BUF,
+		.buf.open_flags = O_RDWR | O_CLOEXEC,
+		.buf.nr_ranges = 1,
+		.range.length = size,
 	};
 	const struct vfio_region *bar;
 	int ret;
@@ -64,8 +69,8 @@ int vfio_dmabuf_export(struct vfio_device *dev, int fd, uint64_t offset,
 	bar = find_bar(dev, offset, size);
 	if (!bar)
 		return -ENOENT;
-	feature.region_index = bar - dev->regions;
-	feature.offset = offset - bar->offset;
-	ret = ioctl(dev->fd, VFIO_DEVICE_FEATURE, &feature);
+	arg.buf.region_index = bar - dev->regions;
+	arg.range.offset = offset - bar->offset;
+	ret = ioctl(dev->fd, VFIO_DEVICE_FEATURE, &arg);
 	return ret < 0 ? -errno : ret;
 }

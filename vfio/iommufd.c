@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "abi/iommufd.h"
-#include "cdev_abi.h"
+#include "abi/vfio.h"
 #include "internal.h"
 
 /*
@@ -43,17 +43,17 @@ static int iommufd_bind_denied(struct vfio_device *dev, struct vfio_why *why)
 	return -EBUSY;
 }
 
-/* Syscalls: ioctl(ABI_DEVICE_BIND_IOMMUFD) */
+/* Syscalls: ioctl(ABI_VFIO_DEVICE_BIND_IOMMUFD) */
 static int iommufd_bind(struct vfio_device *dev, struct vfio_why *why)
 {
-	struct abi_device_bind_iommufd bind = {
-		.argsz = sizeof(bind),
+	struct abi_vfio_device_bind_iommufd bind = {
+		.argsz = ABI_VFIO_DEVICE_BIND_IOMMUFD_MINSZ,
 		.iommufd = dev->container->fd,
 	};
 	char spoiler[256];
 	int err;
 
-	if (!ioctl(dev->fd, ABI_DEVICE_BIND_IOMMUFD, &bind))
+	if (!ioctl(dev->fd, ABI_VFIO_DEVICE_BIND_IOMMUFD, &bind))
 		return 0;
 	err = -errno;
 
@@ -76,16 +76,16 @@ static int iommufd_bind(struct vfio_device *dev, struct vfio_why *why)
 	return err;
 }
 
-/* Syscalls: ioctl(ABI_DEVICE_ATTACH_IOMMUFD_PT) */
+/* Syscalls: ioctl(ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT) */
 static int iommufd_attach(struct vfio_device *dev, struct vfio_why *why)
 {
-	struct abi_device_attach_iommufd_pt attach = {
-		.argsz = sizeof(attach),
+	struct abi_vfio_device_attach_iommufd_pt attach = {
+		.argsz = ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT_MINSZ,
 		.pt_id = dev->container->ioas,
 	};
 	int err;
 
-	if (!ioctl(dev->fd, ABI_DEVICE_ATTACH_IOMMUFD_PT, &attach))
+	if (!ioctl(dev->fd, ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
 		return 0;
 	err = -errno;
 	vfio_why_set(why, "the device cannot be attached to its I/O address space: %s",

@@ -24,7 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "cdev_abi.h"
+#include "abi/fcntl.h"
 #include "internal.h"
 
 /* No kernel answers VFIO_IOMMU_GET_INFO with more than this, in bytes. */

@@ -16,14 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "abi/vfio.h"
 #include "internal.h"
-#include "vfio/cdev_abi.h"
-
-/* Of struct vfio_pci_hot_reset_info, with iommufd, since Linux 6.5. */
-#define HOT_RESET_DEV_ID	(1u << 0)
-#define HOT_RESET_OWNED		(1u << 1)
-#define HOT_RESET_ID_OWNED	0
-#define HOT_RESET_ID_NOT_OWNED	UINT32_MAX
 
 static struct device *orphans;
 
@@ -184,25 +178,24 @@ static bool group_is_ours(const struct device *dev,
 	return true;
 }
 
-static long device_check_iommufd(const struct abi_device_bind_iommufd *bind,
-				 struct fake_file **iommufd)
+static long device_check_iommufd(int fd, struct fake_file **iommufd)
 {
-	if (raw_fcntl(bind->iommufd, F_GETFD, 0) < 0)
+	if (raw_fcntl(fd, F_GETFD, 0) < 0)
 		return -EBADF;
-	*iommufd = file_of(bind->iommufd, FAKE_IOMMUFD);
+	*iommufd = file_of(fd, FAKE_IOMMUFD);
 	return *iommufd ? 0 : -EBADFD;
 }
 
 static long device_bind(struct device *dev, int fd,
-			struct abi_device_bind_iommufd *bind)
+			struct abi_vfio_device_bind_iommufd *bind)
 {
 	struct flock mark = { .l_type = F_WRLCK, .l_len = 1 };
 	struct fake_file *iommufd;
 	bool held, cdev;
 	long ret;
 
-	if (bind->argsz < sizeof(*bind) || bind->flags || bind->iommufd < 0 ||
-	    dev->group)
+	if (bind->argsz < ABI_VFIO_DEVICE_BIND_IOMMUFD_MINSZ ||
+	    bind->flags || bind->iommufd < 0 || dev->group)
 		return -EINVAL;
 	/* Who isn't held now can be reaped, whoever lets go in between. */
 	held = memory_locked(dev->index, &cdev);
@@ -211,7 +204,7 @@ static long device_bind(struct device *dev, int fd,
 		return -EBUSY;
 	if (dev->bound)
 		return -EINVAL;
-	ret = device_check_iommufd(bind, &iommufd);
+	ret = device_check_iommufd(bind->iommufd, &iommufd);
 	if (ret)
 		return ret;
 	if (held || raw_flock(fd))
@@ -246,11 +239,12 @@ static bool group_can_attach(const struct device *dev, const struct ioas *ioas)
 }
 
 static long device_attach(struct device *dev,
-			  struct abi_device_attach_iommufd_pt *attach)
+			  struct abi_vfio_device_attach_iommufd_pt *attach)
 {
 	struct ioas *ioas;
 
-	if (attach->argsz < sizeof(*attach) || attach->flags)
+	if (attach->argsz < ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT_MINSZ ||
+	    attach->flags)
 		return -EINVAL;
 	if (!dev->iommufd)
 		return -ENOTTY;
@@ -271,10 +265,12 @@ static long device_attach(struct device *dev,
 	return 0;
 }
 
-static long device_detach(struct device *dev,
-			  const struct abi_device_detach_iommufd_pt *detach)
+static long
+device_detach(struct device *dev,
+	      const struct abi_vfio_device_detach_iommufd_pt *detach)
 {
-	if (detach->argsz < sizeof(*detach) || detach->flags)
+	if (detach->argsz < ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT_MINSZ ||
+	    detach->flags)
 		return -EINVAL;
 	if (!dev->iommufd)
 		return -ENOTTY;
@@ -428,8 +424,8 @@ static uint32_t bus_id(const struct device *dev, unsigned int index)
 		return machine_group(index);
 	if (bound[index] && bound[index]->iommufd == dev->iommufd)
 		return bound[index]->id;
-	return more_owned(dev, index) ? HOT_RESET_ID_OWNED :
-					HOT_RESET_ID_NOT_OWNED;
+	return more_owned(dev, index) ? ABI_VFIO_PCI_DEVID_OWNED :
+					ABI_VFIO_PCI_DEVID_NOT_OWNED;
 }
 
 static bool bus_describe(const struct device *dev, unsigned int index,
@@ -472,16 +468,17 @@ static long device_bus_info(const struct device *dev,
 
 		*entry++ = (struct vfio_pci_dependent_device){
 			.group_id = dev->group ? other->group :
-				    other->owned ? HOT_RESET_ID_OWNED :
-						   HOT_RESET_ID_NOT_OWNED,
+				    other->owned ? ABI_VFIO_PCI_DEVID_OWNED :
+						   ABI_VFIO_PCI_DEVID_NOT_OWNED,
 			.segment = other->segment,
 			.bus = other->bus,
 			.devfn = other->devfn,
 		};
 	}
 	if (!dev->group)
-		info->flags = HOT_RESET_DEV_ID |
-			      (bus_owned(dev) ? HOT_RESET_OWNED : 0);
+		info->flags = ABI_VFIO_PCI_HOT_RESET_FLAG_DEV_ID;
+	if (!dev->group && bus_owned(dev))
+		info->flags |= ABI_VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED;
 	return 0;
 }
 
@@ -555,9 +552,9 @@ static long device_bound_ioctl(struct device *dev, int fd,
 	if (request != VFIO_DEVICE_FEATURE)
 		device_disturb(dev);
 	switch (request) {
-	case ABI_DEVICE_ATTACH_IOMMUFD_PT:
+	case ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT:
 		return device_attach(dev, arg);
-	case ABI_DEVICE_DETACH_IOMMUFD_PT:
+	case ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT:
 		return device_detach(dev, arg);
 	case VFIO_DEVICE_GET_INFO:
 		return device_info(arg);
@@ -587,7 +584,7 @@ static long device_ioctl(struct fake_file *file, int fd, unsigned long request,
 {
 	struct device *dev = container_of(file, struct device, file);
 
-	if (request == ABI_DEVICE_BIND_IOMMUFD)
+	if (request == ABI_VFIO_DEVICE_BIND_IOMMUFD)
 		return device_bind(dev, fd, arg);
 	if (!dev->bound)
 		return -EINVAL;

@@ -25,11 +25,11 @@
 #include <unistd.h>
 
 #include "abi/iommufd.h"
+#include "abi/vfio.h"
 #include "fixture.h"
 #include "util.h"
 
 #include "kselftest_harness.h"
-#include "vfio/cdev_abi.h"
 
 #define PAGE		4096ull
 #define MEM_SIZE	(16 * PAGE)
@@ -75,9 +75,9 @@ static int open_group(struct opened *dev)
 
 static int open_cdev(struct opened *dev)
 {
-	struct abi_device_bind_iommufd bind = { .argsz = sizeof(bind) };
+	struct abi_vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
 	struct abi_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
-	struct abi_device_attach_iommufd_pt attach = {
+	struct abi_vfio_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
 	};
 
@@ -87,12 +87,12 @@ static int open_cdev(struct opened *dev)
 	if (dev->container < 0 || dev->device < 0)
 		return -errno;
 	bind.iommufd = dev->container;
-	if (ioctl(dev->device, ABI_DEVICE_BIND_IOMMUFD, &bind) ||
+	if (ioctl(dev->device, ABI_VFIO_DEVICE_BIND_IOMMUFD, &bind) ||
 	    ioctl(dev->container, ABI_IOMMU_IOAS_ALLOC, &alloc))
 		return -errno;
 	dev->ioas = alloc.out_ioas_id;
 	attach.pt_id = dev->ioas;
-	if (ioctl(dev->device, ABI_DEVICE_ATTACH_IOMMUFD_PT, &attach))
+	if (ioctl(dev->device, ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
 		return -errno;
 	return 0;
 }
@@ -775,11 +775,11 @@ TEST_F(machine, iommufd_objects)
 {
 	struct abi_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 	struct abi_iommu_destroy destroy = { .size = sizeof(destroy) };
-	struct abi_device_attach_iommufd_pt attach = {
+	struct abi_vfio_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
 		.pt_id = 999,
 	};
-	struct abi_device_detach_iommufd_pt detach = {
+	struct abi_vfio_device_detach_iommufd_pt detach = {
 		.argsz = sizeof(detach),
 	};
 	int fd;
@@ -789,11 +789,11 @@ TEST_F(machine, iommufd_objects)
 	alloc.size = 8;
 	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(fd, ABI_IOMMU_IOAS_ALLOC, &alloc)));
 	EXPECT_EQ(ENOENT, ERRNO_OF(ioctl(self->dev.device,
-					 ABI_DEVICE_ATTACH_IOMMUFD_PT,
+					 ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT,
 					 &attach)));
 	destroy.id = self->dev.ioas;
 	EXPECT_EQ(EBUSY, ERRNO_OF(ioctl(fd, ABI_IOMMU_DESTROY, &destroy)));
-	EXPECT_EQ(0, ioctl(self->dev.device, ABI_DEVICE_DETACH_IOMMUFD_PT,
+	EXPECT_EQ(0, ioctl(self->dev.device, ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT,
 			   &detach));
 	EXPECT_EQ(0, ioctl(fd, ABI_IOMMU_DESTROY, &destroy));
 	EXPECT_EQ(ENOENT, ERRNO_OF(ioctl(fd, ABI_IOMMU_DESTROY, &destroy)));
@@ -802,7 +802,7 @@ TEST_F(machine, iommufd_objects)
 
 TEST_F(machine, cdev_before_it_is_bound)
 {
-	struct abi_device_bind_iommufd bind = {
+	struct abi_vfio_device_bind_iommufd bind = {
 		.argsz = sizeof(bind),
 		.iommufd = self->mem,
 	};
@@ -816,11 +816,14 @@ TEST_F(machine, cdev_before_it_is_bound)
 	EXPECT_EQ(EINVAL, ERRNO_OF(pread(fd, &value, 8, 0)));
 	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0));
 	EXPECT_EQ(EINVAL, errno);
-	EXPECT_EQ(EBADFD, ERRNO_OF(ioctl(fd, ABI_DEVICE_BIND_IOMMUFD, &bind)));
+	EXPECT_EQ(EBADFD, ERRNO_OF(ioctl(fd, ABI_VFIO_DEVICE_BIND_IOMMUFD,
+					 &bind)));
 	bind.iommufd = 9999;
-	EXPECT_EQ(EBADF, ERRNO_OF(ioctl(fd, ABI_DEVICE_BIND_IOMMUFD, &bind)));
+	EXPECT_EQ(EBADF, ERRNO_OF(ioctl(fd, ABI_VFIO_DEVICE_BIND_IOMMUFD,
+					&bind)));
 	bind.iommufd = -1;
-	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(fd, ABI_DEVICE_BIND_IOMMUFD, &bind)));
+	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(fd, ABI_VFIO_DEVICE_BIND_IOMMUFD,
+					 &bind)));
 	close(fd);
 	EXPECT_EQ(0, self->control->enables);
 }
@@ -2261,22 +2264,23 @@ FIXTURE_TEARDOWN(couple)
 
 static int bind_to(int device, int iommufd)
 {
-	struct abi_device_bind_iommufd bind = {
+	struct abi_vfio_device_bind_iommufd bind = {
 		.argsz = sizeof(bind),
 		.iommufd = iommufd,
 	};
 
-	return ERRNO_OF(ioctl(device, ABI_DEVICE_BIND_IOMMUFD, &bind));
+	return ERRNO_OF(ioctl(device, ABI_VFIO_DEVICE_BIND_IOMMUFD, &bind));
 }
 
 static int attach_to(int device, uint32_t ioas)
 {
-	struct abi_device_attach_iommufd_pt attach = {
+	struct abi_vfio_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
 		.pt_id = ioas,
 	};
 
-	return ERRNO_OF(ioctl(device, ABI_DEVICE_ATTACH_IOMMUFD_PT, &attach));
+	return ERRNO_OF(ioctl(device, ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+			      &attach));
 }
 
 static int reset_bus(const struct opened *dev)

@@ -16,8 +16,8 @@
 #include <sys/mman.h>
 
 #include "abi/iommufd.h"
+#include "abi/vfio.h"
 #include "run_fuzz.h"
-#include "tools/vfio-user-run/cdev_abi.h"
 #include "util.h"
 
 #define PAGE		4096
@@ -93,9 +93,9 @@ static const struct request requests[] = {
 	{ VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, A_DEVICE, "zfn", 0 },
 	{ VFIO_DEVICE_PCI_HOT_RESET, A_DEVICE, "z0ne", 0 },
 	{ VFIO_DEVICE_IOEVENTFD, A_DEVICE, "zfqqG", 0 },
-	{ CDEV_BIND_IOMMUFD, A_DEVICE | A_FILE, "zfF0pd", 16 },
-	{ CDEV_ATTACH_IOMMUFD_PT, A_DEVICE, "zfi0", 0 },
-	{ CDEV_DETACH_IOMMUFD_PT, A_DEVICE, "zf0", 0 },
+	{ ABI_VFIO_DEVICE_BIND_IOMMUFD, A_DEVICE | A_FILE, "zfF0pd", 16 },
+	{ ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, A_DEVICE, "zfi0", 0 },
+	{ ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT, A_DEVICE, "zf0", 0 },
 	{ ABI_IOMMU_DESTROY, AN_IOMMUFD, "zi", 0 },
 	{ ABI_IOMMU_IOAS_ALLOC, AN_IOMMUFD, "zf0", 0 },
 	{ ABI_IOMMU_IOAS_ALLOW_IOVAS, AN_IOMMUFD, "zin0p", 16 },
@@ -549,16 +549,18 @@ static void prepare_cdev(struct program *p)
 {
 	int iommufd = prepare_open(p, "/dev/iommu", AN_IOMMUFD);
 	int fd = prepare_open(p, "/dev/vfio/devices/vfio0", A_DEVICE);
-	struct cdev_bind_iommufd bind = {
+	struct abi_vfio_device_bind_iommufd bind = {
 		.argsz = sizeof(bind), .iommufd = iommufd,
 	};
 	struct abi_iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
-	struct cdev_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
+	struct abi_vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+	};
 
-	program_ioctl(fd, CDEV_BIND_IOMMUFD, &bind);
+	program_ioctl(fd, ABI_VFIO_DEVICE_BIND_IOMMUFD, &bind);
 	program_ioctl(iommufd, ABI_IOMMU_IOAS_ALLOC, &alloc);
 	attach.pt_id = alloc.out_ioas_id;
-	program_ioctl(fd, CDEV_ATTACH_IOMMUFD_PT, &attach);
+	program_ioctl(fd, ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach);
 }
 
 /* The device begins to save, or to load, which gives an fd. */

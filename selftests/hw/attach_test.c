@@ -19,10 +19,10 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <unistd.h>
+#include "abi/vfio.h"
 #include "hw.h"
 #include "kselftest_harness.h"
 #include "selftests/drivers/edu.h"
-#include "vfio/cdev_abi.h"
 
 #define AREA		0x10000		/* of the file, and of a map of it */
 #define NR_AREAS	3
@@ -114,18 +114,18 @@ static int map_area(struct access *a, int fd, unsigned int area)
 
 static int detach(int device)
 {
-	struct abi_device_detach_iommufd_pt detach = {
+	struct abi_vfio_device_detach_iommufd_pt detach = {
 		.argsz = sizeof(detach),
 	};
 
-	return ioctl(device, ABI_DEVICE_DETACH_IOMMUFD_PT, &detach) ?
+	return ioctl(device, ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach) ?
 		-errno : 0;
 }
 
 /* To the daemon's address space, which is the only one and has a low number. */
 static int attach(int device)
 {
-	struct abi_device_attach_iommufd_pt attach = {
+	struct abi_vfio_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
 	};
 	int ret;
@@ -133,8 +133,8 @@ static int attach(int device)
 	/* Other numbers are nobody's, or those of other things. */
 	do {
 		attach.pt_id++;
-		ret = ioctl(device, ABI_DEVICE_ATTACH_IOMMUFD_PT, &attach) ?
-			-errno : 0;
+		ret = ioctl(device, ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+			    &attach) ? -errno : 0;
 	} while ((ret == -ENOENT || ret == -EINVAL) &&
 		 attach.pt_id < MAX_PT_ID);
 	return ret;

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "abi/vfio.h"
 #include "pair.h"
 #include "util.h"
 
@@ -235,8 +236,8 @@ TEST_F(gone, opening_that_fails_for_now)
 	ASSERT_EQ(0, peer_hang_up(peer));
 	fake_fail_ioctl(&peer->root, variant->way == PEER_TYPE1 ? FAKE_GROUP :
 			FAKE_DEVICE, variant->way == PEER_TYPE1 ?
-			VFIO_GROUP_GET_DEVICE_FD : _IO(VFIO_TYPE, VFIO_BASE + 18),
-			EAGAIN);
+			VFIO_GROUP_GET_DEVICE_FD :
+			ABI_VFIO_DEVICE_BIND_IOMMUFD, EAGAIN);
 	EXPECT_EQ(EAGAIN, try_connect(peer));
 	EXPECT_EQ(0, peer_wait_idle(peer));
 	EXPECT_EQ(0, peer_connect(peer));

@@ -17,11 +17,11 @@
 #include <unistd.h>
 
 #include "abi/iommufd.h"
+#include "abi/vfio.h"
 #include "peer.h"
 #include "util.h"
 
 #include "kselftest_harness.h"
-#include "vfio/cdev_abi.h"
 
 /* The exit codes of --help. */
 #define EXIT_USAGE	2
@@ -139,8 +139,8 @@ TEST_F(startup, group_that_is_not_viable_names_the_spoiler)
 TEST_F(startup, bind_that_is_denied_says_what_it_may_be)
 {
 	ASSERT_EQ(0, peer_machine(&self->peer, &self->config));
-	fake_fail_ioctl(&self->peer.root, FAKE_DEVICE, ABI_DEVICE_BIND_IOMMUFD,
-			EPERM);
+	fake_fail_ioctl(&self->peer.root, FAKE_DEVICE,
+			ABI_VFIO_DEVICE_BIND_IOMMUFD, EPERM);
 	EXPECT_EQ(EXIT_DEVICE, run(&self->peer, "--iommu=iommufd", NULL));
 	EXPECT_TRUE(said(&self->peer, "nothing isolates its interrupts",
 			 "interrupt remapping", "allow_unsafe_interrupts"));
@@ -157,8 +157,8 @@ TEST_F(startup, bind_that_is_denied_in_a_group_of_two)
 		.cdev = self->config.cdev + 1,
 	};
 	ASSERT_EQ(0, peer_machine(&self->peer, &self->config));
-	fake_fail_ioctl(&self->peer.root, FAKE_DEVICE, ABI_DEVICE_BIND_IOMMUFD,
-			EPERM);
+	fake_fail_ioctl(&self->peer.root, FAKE_DEVICE,
+			ABI_VFIO_DEVICE_BIND_IOMMUFD, EPERM);
 	EXPECT_EQ(EXIT_DEVICE, run(&self->peer, "--iommu=iommufd", NULL));
 	EXPECT_TRUE(said(&self->peer, "another process has a device of its group",
 			 "nothing isolates its interrupts",
@@ -341,10 +341,11 @@ TEST_F(startup, kernel_that_fails_leaves_nothing_open)
 		enum fake_kind kind;
 		unsigned long request;
 	} calls[] = {
-		{ "--iommu=iommufd", FAKE_DEVICE, ABI_DEVICE_BIND_IOMMUFD },
+		{ "--iommu=iommufd", FAKE_DEVICE,
+		  ABI_VFIO_DEVICE_BIND_IOMMUFD },
 		{ "--iommu=iommufd", FAKE_IOMMUFD, ABI_IOMMU_IOAS_ALLOC },
 		{ "--iommu=iommufd", FAKE_DEVICE,
-		  ABI_DEVICE_ATTACH_IOMMUFD_PT },
+		  ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT },
 		{ "--iommu=iommufd", FAKE_DEVICE, VFIO_DEVICE_GET_INFO },
 		{ "--iommu=type1", FAKE_GROUP, VFIO_GROUP_GET_STATUS },
 		{ "--iommu=type1", FAKE_CONTAINER, VFIO_CHECK_EXTENSION },

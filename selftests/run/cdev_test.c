@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "abi/iommufd.h"
+#include "abi/vfio.h"
 #include "kselftest_harness.h"
 #include "plain.h"
-#include "vfio/cdev_abi.h"
 
 #define NOWHERE		((void *)0x1000)
 #define PAGE		4096u
@@ -64,11 +64,11 @@ FIXTURE_TEARDOWN(cdev)
 
 static int bind_to(int fd, int iommufd, uint32_t *id)
 {
-	struct abi_device_bind_iommufd bind = {
+	struct abi_vfio_device_bind_iommufd bind = {
 		.argsz = sizeof(bind),
 		.iommufd = iommufd,
 	};
-	int err = ERRNO_OF(ioctl(fd, ABI_DEVICE_BIND_IOMMUFD, &bind));
+	int err = ERRNO_OF(ioctl(fd, ABI_VFIO_DEVICE_BIND_IOMMUFD, &bind));
 
 	if (id)
 		*id = bind.out_devid;
@@ -78,11 +78,11 @@ static int bind_to(int fd, int iommufd, uint32_t *id)
 
 static int attach(int fd, uint32_t *id)
 {
-	struct abi_device_attach_iommufd_pt arg = {
+	struct abi_vfio_device_attach_iommufd_pt arg = {
 		.argsz = sizeof(arg),
 		.pt_id = *id,
 	};
-	int err = ERRNO_OF(ioctl(fd, ABI_DEVICE_ATTACH_IOMMUFD_PT, &arg));
+	int err = ERRNO_OF(ioctl(fd, ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, &arg));
 
 	*id = arg.pt_id;
 	return err;
@@ -105,7 +105,7 @@ TEST_F(cdev, does_nothing_before_it_is_bound)
 	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd, VFIO_DEVICE_GET_INFO,
 					 NOWHERE)));
 	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd,
-					 ABI_DEVICE_ATTACH_IOMMUFD_PT,
+					 ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT,
 					 NOWHERE)));
 	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd, 12345)));
 	EXPECT_EQ(EINVAL, ERRNO_OF(pread(self->fd, &value, 4, CONFIG)));
@@ -116,26 +116,28 @@ TEST_F(cdev, does_nothing_before_it_is_bound)
 TEST_F(cdev, bind_errors)
 {
 	struct {
-		struct abi_device_bind_iommufd bind;
-		uint64_t token;
+		struct abi_vfio_device_bind_iommufd bind;
 		uint64_t tail;
-	} arg = { .bind.argsz = sizeof(arg.bind) - 1, .tail = 1 };
+	} arg = {
+		.bind.argsz = ABI_VFIO_DEVICE_BIND_IOMMUFD_MINSZ - 1,
+		.tail = 1,
+	};
 	int other = memfd_create("other", 0);
 
-	EXPECT_EQ(EFAULT, ERRNO_OF(ioctl(self->fd, ABI_DEVICE_BIND_IOMMUFD,
+	EXPECT_EQ(EFAULT, ERRNO_OF(ioctl(self->fd, ABI_VFIO_DEVICE_BIND_IOMMUFD,
 					 NOWHERE)));
-	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd, ABI_DEVICE_BIND_IOMMUFD,
+	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd, ABI_VFIO_DEVICE_BIND_IOMMUFD,
 					 &arg)));
 	arg.bind.argsz = sizeof(arg);
 	arg.bind.iommufd = -1;
-	EXPECT_EQ(E2BIG, ERRNO_OF(ioctl(self->fd, ABI_DEVICE_BIND_IOMMUFD,
+	EXPECT_EQ(E2BIG, ERRNO_OF(ioctl(self->fd, ABI_VFIO_DEVICE_BIND_IOMMUFD,
 					&arg)));
 	arg.tail = 0;
-	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd, ABI_DEVICE_BIND_IOMMUFD,
+	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd, ABI_VFIO_DEVICE_BIND_IOMMUFD,
 					 &arg)));
 	arg.bind.flags = 1u << 8;
 	arg.bind.iommufd = self->iommufd;
-	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd, ABI_DEVICE_BIND_IOMMUFD,
+	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd, ABI_VFIO_DEVICE_BIND_IOMMUFD,
 					 &arg)));
 	EXPECT_EQ(EBADF, bind_to(self->fd, 12345, NULL));
 	EXPECT_EQ(EBADFD, bind_to(self->fd, other, NULL));
@@ -176,22 +178,29 @@ TEST_F(cdev, is_not_bound_while_its_group_is_open)
 
 TEST_F(cdev, attach_errors)
 {
-	struct abi_device_attach_iommufd_pt arg = { .argsz = sizeof(arg) - 1 };
-	struct abi_device_detach_iommufd_pt off = { .argsz = sizeof(off) - 1 };
+	struct abi_vfio_device_attach_iommufd_pt arg = {
+		.argsz = ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT_MINSZ - 1,
+	};
+	struct abi_vfio_device_detach_iommufd_pt off = {
+		.argsz = ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT_MINSZ - 1,
+	};
 	uint32_t id;
 
 	ASSERT_EQ(0, bind_to(self->fd, self->iommufd, &id));
 	EXPECT_EQ(EFAULT, ERRNO_OF(ioctl(self->fd,
-					 ABI_DEVICE_ATTACH_IOMMUFD_PT,
+					 ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT,
 					 NOWHERE)));
 	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd,
-					 ABI_DEVICE_ATTACH_IOMMUFD_PT, &arg)));
+					 ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+					 &arg)));
 	arg.argsz = sizeof(arg);
 	arg.flags = 1u << 8;
 	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd,
-					 ABI_DEVICE_ATTACH_IOMMUFD_PT, &arg)));
+					 ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+					 &arg)));
 	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->fd,
-					 ABI_DEVICE_DETACH_IOMMUFD_PT, &off)));
+					 ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT,
+					 &off)));
 	/* A device is not an address space. */
 	EXPECT_EQ(EINVAL, attach(self->fd, &id));
 	id = 12345;
@@ -200,7 +209,7 @@ TEST_F(cdev, attach_errors)
 
 TEST_F(cdev, attaches_and_detaches)
 {
-	struct abi_device_detach_iommufd_pt off = { .argsz = sizeof(off) };
+	struct abi_vfio_device_detach_iommufd_pt off = { .argsz = sizeof(off) };
 	uint32_t first, second, id;
 	struct abi_iommu_ioas_map map = {
 		.size = sizeof(map),
@@ -217,7 +226,7 @@ TEST_F(cdev, attaches_and_detaches)
 	second = ioas_alloc(self->iommufd);
 	ASSERT_NE(0, first);
 	ASSERT_NE(0, second);
-	EXPECT_EQ(0, ioctl(self->fd, ABI_DEVICE_DETACH_IOMMUFD_PT, &off));
+	EXPECT_EQ(0, ioctl(self->fd, ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT, &off));
 	id = first;
 	ASSERT_EQ(0, attach(self->fd, &id));
 	/* A page table was made in it. */
@@ -230,7 +239,7 @@ TEST_F(cdev, attaches_and_detaches)
 	EXPECT_EQ(0, ioctl(self->iommufd, ABI_IOMMU_IOAS_MAP, &map));
 	EXPECT_EQ(EEXIST, ERRNO_OF(ioctl(self->iommufd, ABI_IOMMU_IOAS_MAP,
 					 &map)));
-	EXPECT_EQ(0, ioctl(self->fd, ABI_DEVICE_DETACH_IOMMUFD_PT, &off));
+	EXPECT_EQ(0, ioctl(self->fd, ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT, &off));
 	EXPECT_EQ(0, ioctl(self->fd, VFIO_DEVICE_RESET));
 }
 
@@ -302,7 +311,7 @@ TEST_F(cdev, iommufd_is_a_container)
 	EXPECT_LT(sizeof(info), info.argsz);
 	EXPECT_NE(0, info.iova_pgsizes & PAGE);
 	EXPECT_EQ(ENOTTY, ERRNO_OF(ioctl(self->p.device,
-					 ABI_DEVICE_ATTACH_IOMMUFD_PT,
+					 ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT,
 					 NOWHERE)));
 	EXPECT_EQ(EINVAL, bind_to(self->p.device, c, NULL));
 }

@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "abi/iommufd.h"
+#include "abi/vfio.h"
 #include "kselftest_harness.h"
 #include "plain.h"
-#include "tools/vfio-user-run/cdev_abi.h"
 
 #define NOWHERE		((void *)0x1000)
 #define PAGE		4096ul
@@ -561,7 +561,9 @@ FIXTURE(attached)
 
 FIXTURE_SETUP(attached)
 {
-	struct cdev_bind_iommufd bind = { .argsz = 16 };
+	struct abi_vfio_device_bind_iommufd bind = {
+		.argsz = ABI_VFIO_DEVICE_BIND_IOMMUFD_MINSZ,
+	};
 	const char *why = plain_init(&self->p);
 
 	self->device = -1;
@@ -573,7 +575,8 @@ FIXTURE_SETUP(attached)
 	self->device = open(self->p.cdev_path, O_RDWR | O_CLOEXEC);
 	ASSERT_GE(self->device, 0);
 	bind.iommufd = self->fd;
-	ASSERT_EQ(0, ERRNO_OF(ioctl(self->device, CDEV_BIND_IOMMUFD, &bind)));
+	ASSERT_EQ(0, ERRNO_OF(ioctl(self->device, ABI_VFIO_DEVICE_BIND_IOMMUFD,
+				    &bind)));
 	self->dev_id = bind.out_devid;
 	ASSERT_EQ(0, alloc(self->fd, &self->id));
 	memory = mmap(NULL, HUGE, PROT_READ | PROT_WRITE,
@@ -591,8 +594,12 @@ FIXTURE_TEARDOWN(attached)
 
 static int attach(int device, uint32_t *id)
 {
-	struct cdev_attach_iommufd_pt cmd = { .argsz = 12, .pt_id = *id };
-	int err = ERRNO_OF(ioctl(device, CDEV_ATTACH_IOMMUFD_PT, &cmd));
+	struct abi_vfio_device_attach_iommufd_pt cmd = {
+		.argsz = ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT_MINSZ,
+		.pt_id = *id,
+	};
+	int err = ERRNO_OF(ioctl(device, ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+				 &cmd));
 
 	*id = cmd.pt_id;
 	return err;
@@ -600,9 +607,11 @@ static int attach(int device, uint32_t *id)
 
 static int detach(int device)
 {
-	struct cdev_detach_iommufd_pt cmd = { .argsz = 8 };
+	struct abi_vfio_device_detach_iommufd_pt cmd = {
+		.argsz = ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT_MINSZ,
+	};
 
-	return ERRNO_OF(ioctl(device, CDEV_DETACH_IOMMUFD_PT, &cmd));
+	return ERRNO_OF(ioctl(device, ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd));
 }
 
 TEST_F(attached, objects_in_use)

@@ -16,7 +16,7 @@
 #include <time.h>
 
 #include "abi/iommufd.h"
-#include "cdev_abi.h"
+#include "abi/vfio.h"
 #include "debug.h"
 
 /* Most entries of an array that are printed */
@@ -230,7 +230,7 @@ static void decode_feature(struct debug_line *line, const void *arg)
 
 static void decode_bind(struct debug_line *line, const void *arg)
 {
-	const struct cdev_bind_iommufd *b = arg;
+	const struct abi_vfio_device_bind_iommufd *b = arg;
 
 	line_add(line, "argsz=%u, flags=%#x, iommufd=%d, out_devid=%u",
 		 b->argsz, b->flags, b->iommufd, b->out_devid);
@@ -238,7 +238,7 @@ static void decode_bind(struct debug_line *line, const void *arg)
 
 static void decode_attach(struct debug_line *line, const void *arg)
 {
-	const struct cdev_attach_iommufd_pt *a = arg;
+	const struct abi_vfio_device_attach_iommufd_pt *a = arg;
 
 	line_add(line, "argsz=%u, flags=%#x, pt_id=%u", a->argsz, a->flags,
 		 a->pt_id);
@@ -354,11 +354,12 @@ static const struct debug_ioctl debug_ioctls[] = {
 	  .name = "VFIO_DEVICE_IOEVENTFD" },
 	{ VFIO_DEVICE_FEATURE, ON_DEVICE, "VFIO_DEVICE_FEATURE",
 	  sizeof(struct vfio_device_feature), decode_feature },
-	{ CDEV_BIND_IOMMUFD, ON_DEVICE, "VFIO_DEVICE_BIND_IOMMUFD",
-	  offsetof(struct cdev_bind_iommufd, token_uuid_ptr), decode_bind },
-	{ CDEV_ATTACH_IOMMUFD_PT, ON_DEVICE, "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
-	  offsetof(struct cdev_attach_iommufd_pt, pasid), decode_attach },
-	{ .request = CDEV_DETACH_IOMMUFD_PT, .kinds = ON_DEVICE,
+	{ ABI_VFIO_DEVICE_BIND_IOMMUFD, ON_DEVICE, "VFIO_DEVICE_BIND_IOMMUFD",
+	  ABI_VFIO_DEVICE_BIND_IOMMUFD_MINSZ, decode_bind },
+	{ ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT, ON_DEVICE,
+	  "VFIO_DEVICE_ATTACH_IOMMUFD_PT",
+	  ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT_MINSZ, decode_attach },
+	{ .request = ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT, .kinds = ON_DEVICE,
 	  .name = "VFIO_DEVICE_DETACH_IOMMUFD_PT" },
 	{ ABI_IOMMU_DESTROY, ON_IOMMUFD, "IOMMU_DESTROY",
 	  sizeof(struct abi_iommu_destroy), decode_destroy },

@@ -17,7 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "cdev_abi.h"
+#include "abi/vfio.h"
 #include "device.h"
 
 /* Most bytes of one access that are copied at a time */
@@ -55,13 +55,13 @@ static int device_ioctl(struct run_file *file, unsigned long request, void *arg)
 {
 	struct device_file *df = to_device_file(file);
 
-	if (request == CDEV_BIND_IOMMUFD)
+	if (request == ABI_VFIO_DEVICE_BIND_IOMMUFD)
 		return device_bind(df, arg);
 	if (!atomic_load(&df->granted))
 		return -EINVAL;
-	if (!df->group && request == CDEV_ATTACH_IOMMUFD_PT)
+	if (!df->group && request == ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT)
 		return device_attach(df, arg);
-	if (!df->group && request == CDEV_DETACH_IOMMUFD_PT)
+	if (!df->group && request == ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT)
 		return device_detach(df, arg);
 	return device_call(df, request, arg);
 }

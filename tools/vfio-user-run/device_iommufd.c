@@ -9,12 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#include "cdev_abi.h"
+#include "abi/vfio.h"
 #include "device.h"
-
-#define BIND_MINSZ	offsetof(struct cdev_bind_iommufd, token_uuid_ptr)
-#define ATTACH_MINSZ	offsetof(struct cdev_attach_iommufd_pt, pasid)
-#define DETACH_MINSZ	offsetof(struct cdev_detach_iommufd_pt, pasid)
 
 /* A longer structure than we know may only have zeros there. */
 static int bind_check_tail(const char *arg, uint32_t size)
@@ -24,7 +20,8 @@ static int bind_check_tail(const char *arg, uint32_t size)
 
 	if (size > 4096)
 		return -E2BIG;
-	for (at = sizeof(struct cdev_bind_iommufd); at < size; at++) {
+	for (at = sizeof(struct abi_vfio_device_bind_iommufd); at < size;
+	     at++) {
 		if (run_copy_in(&c, arg + at, 1))
 			return -EFAULT;
 		if (c)
@@ -33,22 +30,23 @@ static int bind_check_tail(const char *arg, uint32_t size)
 	return 0;
 }
 
-static int bind_copy_in(struct cdev_bind_iommufd *bind, void *arg)
+static int bind_copy_in(struct abi_vfio_device_bind_iommufd *bind, void *arg)
 {
 	uint32_t size;
 	int ret;
 
 	if (run_copy_in(&size, arg, sizeof(size)))
 		return -EFAULT;
-	if (size < BIND_MINSZ)
+	if (size < ABI_VFIO_DEVICE_BIND_IOMMUFD_MINSZ)
 		return -EINVAL;
 	ret = bind_check_tail(arg, size);
 	if (ret)
 		return ret;
-	*bind = (struct cdev_bind_iommufd){ 0 };
+	*bind = (struct abi_vfio_device_bind_iommufd){ 0 };
 	if (run_copy_in(bind, arg, min((size_t)size, sizeof(*bind))))
 		return -EFAULT;
-	if (bind->iommufd < 0 || bind->flags & ~CDEV_BIND_FLAG_TOKEN)
+	if (bind->iommufd < 0 ||
+	    bind->flags & ~ABI_VFIO_DEVICE_BIND_FLAG_TOKEN)
 		return -EINVAL;
 	return 0;
 }
@@ -56,7 +54,7 @@ static int bind_copy_in(struct cdev_bind_iommufd *bind, void *arg)
 static int bind_connect(struct device_file *df, struct run_file *iommufd,
 			void *arg)
 {
-	struct cdev_bind_iommufd *out = arg;
+	struct abi_vfio_device_bind_iommufd *out = arg;
 	int ret;
 
 	/* By another file than this */
@@ -106,7 +104,7 @@ static int bind_to(struct device_file *df, struct run_file *file, int fd,
 
 int device_bind(struct device_file *df, void *arg)
 {
-	struct cdev_bind_iommufd bind;
+	struct abi_vfio_device_bind_iommufd bind;
 	struct run_file *file;
 	int ret;
 
@@ -134,14 +132,15 @@ void device_unbind(struct device_file *df)
 
 int device_attach(struct device_file *df, void *arg)
 {
-	struct cdev_attach_iommufd_pt attach, *out = arg;
+	struct abi_vfio_device_attach_iommufd_pt attach, *out = arg;
 	int ret;
 
-	if (run_copy_in(&attach, arg, ATTACH_MINSZ))
+	if (run_copy_in(&attach, arg, ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT_MINSZ))
 		return -EFAULT;
-	if (attach.argsz < ATTACH_MINSZ || attach.flags & ~CDEV_FLAG_PASID)
+	if (attach.argsz < ABI_VFIO_DEVICE_ATTACH_IOMMUFD_PT_MINSZ ||
+	    attach.flags & ~ABI_VFIO_DEVICE_ATTACH_PASID)
 		return -EINVAL;
-	if (attach.flags & CDEV_FLAG_PASID)
+	if (attach.flags & ABI_VFIO_DEVICE_ATTACH_PASID)
 		return -EOPNOTSUPP;
 	ret = run_iommufd_attach(df->iommufd, df->id, &attach.pt_id);
 	if (ret)
@@ -155,13 +154,14 @@ int device_attach(struct device_file *df, void *arg)
 
 int device_detach(struct device_file *df, void *arg)
 {
-	struct cdev_detach_iommufd_pt detach;
+	struct abi_vfio_device_detach_iommufd_pt detach;
 
-	if (run_copy_in(&detach, arg, DETACH_MINSZ))
+	if (run_copy_in(&detach, arg, ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT_MINSZ))
 		return -EFAULT;
-	if (detach.argsz < DETACH_MINSZ || detach.flags & ~CDEV_FLAG_PASID)
+	if (detach.argsz < ABI_VFIO_DEVICE_DETACH_IOMMUFD_PT_MINSZ ||
+	    detach.flags & ~ABI_VFIO_DEVICE_DETACH_PASID)
 		return -EINVAL;
-	if (detach.flags & CDEV_FLAG_PASID)
+	if (detach.flags & ABI_VFIO_DEVICE_DETACH_PASID)
 		return -EOPNOTSUPP;
 	run_iommufd_detach(df->iommufd, df->id);
 	return 0;

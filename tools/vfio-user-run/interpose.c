@@ -16,7 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
-#include "cdev_abi.h"
+#include "abi/vfio.h"
 #include "debug.h"
 #include "interpose.h"
 
@@ -160,7 +160,7 @@ static int ioctl_real_group(int fd, unsigned long request, void *arg)
 
 static int ioctl_real_bind(int fd, unsigned long request, void *arg)
 {
-	struct cdev_bind_iommufd bind = { 0 };
+	struct abi_vfio_device_bind_iommufd bind = { 0 };
 	uint32_t size;
 	int32_t iommufd;
 	int ret;
@@ -179,16 +179,17 @@ static int ioctl_real_bind(int fd, unsigned long request, void *arg)
 
 static bool ioctl_names_ours(unsigned long request, const void *arg)
 {
-	struct cdev_bind_iommufd bind;
+	struct abi_vfio_device_bind_iommufd bind;
 	struct run_file *file;
 	int32_t fd = -1;
 
 	if (request == VFIO_GROUP_SET_CONTAINER) {
 		if (run_copy_in(&fd, arg, sizeof(fd)))
 			return false;
-	} else if (request == CDEV_BIND_IOMMUFD) {
-		if (run_copy_in(&bind, arg, offsetof(struct cdev_bind_iommufd,
-						     out_devid)))
+	} else if (request == ABI_VFIO_DEVICE_BIND_IOMMUFD) {
+		if (run_copy_in(&bind, arg,
+				offsetof(struct abi_vfio_device_bind_iommufd,
+					 out_devid)))
 			return false;
 		fd = bind.iommufd;
 	}
@@ -200,9 +201,10 @@ static bool ioctl_names_ours(unsigned long request, const void *arg)
 static int ioctl_other(int fd, unsigned long request, void *arg)
 {
 	if ((request != VFIO_GROUP_SET_CONTAINER &&
-	     request != CDEV_BIND_IOMMUFD) || !ioctl_names_ours(request, arg))
+	     request != ABI_VFIO_DEVICE_BIND_IOMMUFD) ||
+	    !ioctl_names_ours(request, arg))
 		return NEXT(ioctl)(fd, request, arg);
-	if (request == CDEV_BIND_IOMMUFD)
+	if (request == ABI_VFIO_DEVICE_BIND_IOMMUFD)
 		return ioctl_real_bind(fd, request, arg);
 	return ioctl_real_group(fd, request, arg);
 }
