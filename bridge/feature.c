@@ -15,24 +15,6 @@
 
 #include "bridge.h"
 
-/*
- * Linux 5.18 to 6.0 brought these; the headers of the machine that builds may
- * be older than the kernel of the one that runs.
- */
-struct abi_dma_logging_control {
-	uint64_t page_size;
-	uint32_t num_ranges;
-	uint32_t reserved;
-	uint64_t ranges;
-};
-
-struct abi_dma_logging_report {
-	uint64_t iova;
-	uint64_t length;
-	uint64_t page_size;
-	uint64_t bitmap;
-};
-
 #define FEATURE_METHODS		(VFIO_USER_FEATURE_GET | VFIO_USER_FEATURE_SET)
 #define FEATURE_FLAGS		(VFIO_USER_FEATURE_MASK | FEATURE_METHODS | \
 				 VFIO_USER_FEATURE_PROBE)
@@ -129,7 +111,7 @@ static int feature_logging_start(struct session *s, struct msg *m)
 	const struct vfio_user_device_feature *request = m->payload;
 	struct vfio_user_feature_logging_start *wire;
 	size_t room = m->len - sizeof(*request);
-	struct abi_dma_logging_control data;
+	struct vfio_device_feature_dma_logging_control data;
 	int ret;
 
 	if (room < sizeof(*wire))
@@ -143,7 +125,7 @@ static int feature_logging_start(struct session *s, struct msg *m)
 	ret = -EINVAL;
 	if (wire->num_ranges > room / sizeof(wire->ranges[0]) || wire->reserved)
 		goto free;
-	data = (struct abi_dma_logging_control){
+	data = (struct vfio_device_feature_dma_logging_control){
 		.page_size = wire->page_size,
 		.num_ranges = wire->num_ranges,
 		.ranges = (uintptr_t)wire->ranges,
@@ -203,7 +185,7 @@ static int feature_logging_report(struct session *s, struct msg *m)
 {
 	const struct vfio_user_device_feature *request = m->payload;
 	struct vfio_user_feature_logging_report *wire;
-	struct abi_dma_logging_report data;
+	struct vfio_device_feature_dma_logging_report data;
 	size_t len;
 	int ret;
 
@@ -217,7 +199,7 @@ static int feature_logging_report(struct session *s, struct msg *m)
 		return -ENOMEM;
 	memcpy(wire, request->data, sizeof(*wire));
 
-	data = (struct abi_dma_logging_report){
+	data = (struct vfio_device_feature_dma_logging_report){
 		.iova = wire->iova,
 		.length = wire->length,
 		.page_size = wire->page_size,

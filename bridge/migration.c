@@ -13,12 +13,6 @@
 
 #include "bridge.h"
 
-/* As the kernel's vfio_device_feature_mig_state. */
-struct abi_mig_state {
-	uint32_t device_state;
-	int32_t data_fd;
-};
-
 static bool migration_has_stream(uint32_t state)
 {
 	return state == VFIO_USER_STATE_STOP_COPY ||
@@ -29,7 +23,7 @@ static bool migration_has_stream(uint32_t state)
 
 int migration_get_state(struct session *s, uint32_t *state)
 {
-	struct abi_mig_state data = { .data_fd = -1 };
+	struct vfio_device_feature_mig_state data = { .data_fd = -1 };
 	int ret;
 
 	ret = vfio_feature(&s->dev, VFIO_USER_FEATURE_GET |
@@ -41,7 +35,10 @@ int migration_get_state(struct session *s, uint32_t *state)
 
 int migration_set_state(struct session *s, uint32_t state)
 {
-	struct abi_mig_state data = { .device_state = state, .data_fd = -1 };
+	struct vfio_device_feature_mig_state data = {
+		.device_state = state,
+		.data_fd = -1,
+	};
 	int ret;
 
 	ret = vfio_feature(&s->dev, VFIO_USER_FEATURE_SET |

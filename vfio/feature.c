@@ -11,10 +11,6 @@
 
 #include "internal.h"
 
-/* Linux 6.1; the headers of the machine that builds may be older. */
-#define ABI_FEATURE_LOW_POWER_ENTRY	3
-#define ABI_FEATURE_LOW_POWER_EXIT	5
-
 /* Syscalls: ioctl(VFIO_DEVICE_FEATURE) */
 int vfio_feature(struct vfio_device *dev, uint32_t flags, void *data,
 		 size_t len)
@@ -40,13 +36,13 @@ int vfio_feature(struct vfio_device *dev, uint32_t flags, void *data,
 int vfio_device_sleep(struct vfio_device *dev)
 {
 	return vfio_feature(dev, VFIO_DEVICE_FEATURE_SET |
-			    ABI_FEATURE_LOW_POWER_ENTRY, NULL, 0);
+			    VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, NULL, 0);
 }
 
 int vfio_device_wake(struct vfio_device *dev)
 {
 	return vfio_feature(dev, VFIO_DEVICE_FEATURE_SET |
-			    ABI_FEATURE_LOW_POWER_EXIT, NULL, 0);
+			    VFIO_DEVICE_FEATURE_LOW_POWER_EXIT, NULL, 0);
 }
 
 /* Syscalls: ioctl(VFIO_DEVICE_IOEVENTFD) */
