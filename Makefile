@@ -227,10 +227,11 @@ $(O)/tools/vfio-user-run/main.o $(O)/san/tools/vfio-user-run/main.o: \
 ##
 
 # The kselftest headers come with the kernel's source, which is fetched when
-# the first test is built.  The link says where it is now.
+# the first test is built, and so do the headers that unit/abi_test includes as
+# <include/uapi/...>.  The link says where it is now.
 ksrc		:= $(O)/ksrc
 KSELFTEST_DIR	?= $(ksrc)/tools/testing/selftests
-test-cppflags	= -isystem $(KSELFTEST_DIR)
+test-cppflags	= -isystem $(KSELFTEST_DIR) -isystem $(ksrc)
 
 $(O)/selftests/%.o: selftests/%.c $(O)/selftests/.flags
 	$(call compile,$(test-cppflags) $(CFLAGS))
