@@ -11,7 +11,7 @@
  * (window.c).
  *
  * Memory is mapped from its file where the kernel can (IOMMU_IOAS_MAP_FILE,
- * Linux 6.14, shared memory and huge pages only), else through a window.
+ * Linux 6.13, shared memory and huge pages only), else through a window.
  */
 #include <errno.h>
 #include <fcntl.h>
