@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "hw.h"
 #include "kselftest_harness.h"
+#include "pattern.h"
 #include "selftests/drivers/nvme.h"
 
 #define NR_QUEUES	4
@@ -84,31 +85,6 @@ static uint64_t block_at(const struct nvme *n, uint64_t byte)
 	return (FIRST_BYTE + byte) / n->block_size;
 }
 
-/* Numbers that don't repeat, different for each @seed. */
-static void fill(uint64_t *words, uint64_t size, uint64_t seed)
-{
-	uint64_t i, x = seed * 0x9e3779b97f4a7c15ull + 1;
-
-	for (i = 0; i < size / sizeof(*words); i++) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		words[i] = x;
-	}
-}
-
-/* Fletcher's sum over 64-bit words: moved and swapped words change it too. */
-static uint64_t checksum(const uint64_t *words, uint64_t size)
-{
-	uint64_t i, a = 0, b = 0;
-
-	for (i = 0; i < size / sizeof(*words); i++) {
-		a += words[i];
-		b += a;
-	}
-	return a ^ (b << 1 | b >> 63);
-}
-
 TEST_F(nvme, identify_data)
 {
 	EXPECT_STREQ("QEMU NVMe Ctrl", self->nvme.model);
@@ -126,14 +102,14 @@ TEST_F_TIMEOUT(nvme, write_and_read_back, BULK_TIMEOUT)
 	uint64_t sum;
 
 	ASSERT_EQ(0, access_dma_alloc(self->hw.access, BULK, &bulk));
-	fill(bulk.mem, BULK, self->hw.daemon.keeper_pid + 1);
-	sum = checksum(bulk.mem, BULK);
+	pattern_fill(bulk.mem, BULK, self->hw.daemon.keeper_pid + 1);
+	sum = pattern_sum(bulk.mem, BULK);
 	ASSERT_EQ(0, nvme_transfer(n, 1, true, block_at(n, 0), BULK, bulk.iova,
 				   CHUNK));
 	memset(bulk.mem, 0, BULK);
 	ASSERT_EQ(0, nvme_transfer(n, 2, false, block_at(n, 0), BULK, bulk.iova,
 				   CHUNK));
-	EXPECT_EQ(sum, checksum(bulk.mem, BULK));
+	EXPECT_EQ(sum, pattern_sum(bulk.mem, BULK));
 	access_dma_free(self->hw.access, &bulk);
 }
 
@@ -147,14 +123,14 @@ TEST_F(nvme, transfer_sizes)
 	uint64_t sum;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
-		fill(self->dma.mem, sizes[i], i);
-		sum = checksum(self->dma.mem, sizes[i]);
+		pattern_fill(self->dma.mem, sizes[i], i);
+		sum = pattern_sum(self->dma.mem, sizes[i]);
 		ASSERT_EQ(0, nvme_io(n, 1, true, block_at(n, 0),
 				     sizes[i] / n->block_size, self->dma.iova));
 		memset(mem, 0xee, CHUNK);
 		ASSERT_EQ(0, nvme_io(n, 1, false, block_at(n, 0),
 				     sizes[i] / n->block_size, self->dma.iova));
-		EXPECT_EQ(sum, checksum(self->dma.mem, sizes[i]));
+		EXPECT_EQ(sum, pattern_sum(self->dma.mem, sizes[i]));
 		EXPECT_EQ(0xee, mem[sizes[i]]);
 	}
 }
@@ -202,14 +178,14 @@ static bool works(struct nvme *n, struct access_dma *dma)
 {
 	uint64_t sum;
 
-	fill(dma->mem, CHUNK, 3);
-	sum = checksum(dma->mem, CHUNK);
+	pattern_fill(dma->mem, CHUNK, 3);
+	sum = pattern_sum(dma->mem, CHUNK);
 	if (nvme_io(n, 1, true, block_at(n, 0), CHUNK / 512, dma->iova))
 		return false;
 	memset(dma->mem, 0, CHUNK);
 	if (nvme_io(n, 1, false, block_at(n, 0), CHUNK / 512, dma->iova))
 		return false;
-	return checksum(dma->mem, CHUNK) == sum;
+	return pattern_sum(dma->mem, CHUNK) == sum;
 }
 
 TEST_F(nvme, unmapped_dma_faults)

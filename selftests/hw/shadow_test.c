@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "hw.h"
 #include "kselftest_harness.h"
+#include "pattern.h"
 #include "selftests/drivers/nvme.h"
 
 #define NR_QUEUES	2
@@ -88,31 +89,6 @@ FIXTURE_TEARDOWN(shadow)
 	EXPECT_EQ(0, hw_close(&self->hw));
 }
 
-/* Numbers that don't repeat, different for each @seed. */
-static void fill(uint64_t *words, uint64_t size, uint64_t seed)
-{
-	uint64_t i, x = seed * 0x9e3779b97f4a7c15ull + 1;
-
-	for (i = 0; i < size / sizeof(*words); i++) {
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		words[i] = x;
-	}
-}
-
-/* Fletcher's sum over 64-bit words: moved and swapped words change it too. */
-static uint64_t checksum(const uint64_t *words, uint64_t size)
-{
-	uint64_t i, a = 0, b = 0;
-
-	for (i = 0; i < size / sizeof(*words); i++) {
-		a += words[i];
-		b += a;
-	}
-	return a ^ (b << 1 | b >> 63);
-}
-
 TEST_F(shadow, nvme_is_identified)
 {
 	EXPECT_STREQ("QEMU NVMe Ctrl", self->nvme.model);
@@ -131,14 +107,14 @@ TEST_F_TIMEOUT(shadow, nvme_writes_and_reads_back, BULK_TIMEOUT)
 	unsigned int round;
 
 	for (round = 0; round < 2; round++) {
-		fill(self->dma.mem, MIB, getpid() + round);
-		sum = checksum(self->dma.mem, MIB);
+		pattern_fill(self->dma.mem, MIB, getpid() + round);
+		sum = pattern_sum(self->dma.mem, MIB);
 		ASSERT_EQ(0, nvme_transfer(n, 1, true, block, MIB,
 					   self->dma.iova, CHUNK));
 		memset(self->dma.mem, 0, MIB);
 		ASSERT_EQ(0, nvme_transfer(n, 2, false, block, MIB,
 					   self->dma.iova, CHUNK));
-		EXPECT_EQ(sum, checksum(self->dma.mem, MIB));
+		EXPECT_EQ(sum, pattern_sum(self->dma.mem, MIB));
 	}
 }
 
@@ -150,14 +126,14 @@ TEST_F_TIMEOUT(shadow, nvme_data_comes_before_its_interrupt, BULK_TIMEOUT)
 	unsigned int i;
 
 	for (i = 0; i < 32; i++) {
-		fill(self->dma.mem, 4096, i);
-		sum = checksum(self->dma.mem, 4096);
+		pattern_fill(self->dma.mem, 4096, i);
+		sum = pattern_sum(self->dma.mem, 4096);
 		ASSERT_EQ(0, nvme_io(n, 1, true, block + 8 * i, 8,
 				     self->dma.iova));
 		memset(self->dma.mem, 0xee, 4096);
 		ASSERT_EQ(0, nvme_io(n, 2, false, block + 8 * i, 8,
 				     self->dma.iova));
-		EXPECT_EQ(sum, checksum(self->dma.mem, 4096));
+		EXPECT_EQ(sum, pattern_sum(self->dma.mem, 4096));
 	}
 }
 
