@@ -34,9 +34,7 @@ FIXTURE(access)
 
 FIXTURE_SETUP(access)
 {
-	self->peer.daemon.pid = -1;
-	self->peer.sock = -1;
-	self->peer.root.control = NULL;
+	peer_init(&self->peer);
 	self->sockets[0] = -1;
 	self->sockets[1] = -1;
 	fake_config_default(&self->config);

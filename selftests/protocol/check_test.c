@@ -55,9 +55,7 @@ FIXTURE_VARIANT_ADD(check, type1)
 
 FIXTURE_SETUP(check)
 {
-	self->peer.daemon.pid = -1;
-	self->peer.sock = -1;
-	self->peer.root.control = NULL;
+	peer_init(&self->peer);
 	pair_config(&self->config, variant->way);
 	self->args[0] = "--device=" PAIR_DEVICE_A;
 	umask(0);

@@ -43,24 +43,13 @@ FIXTURE_VARIANT_ADD(device, type1)
 
 FIXTURE_SETUP(device)
 {
-	self->peer.daemon.pid = -1;
-	self->peer.sock = -1;
-	self->peer.root.control = NULL;
+	peer_init(&self->peer);
 	peer_config(&self->config, variant->way);
 }
 
 FIXTURE_TEARDOWN(device)
 {
 	EXPECT_EQ(0, peer_close(&self->peer));
-}
-
-/* Start with the configuration as it is now, and one more option. */
-static int start(struct peer *peer, const struct fake_config *config,
-		 const char *option)
-{
-	int ret = peer_start(peer, config, option);
-
-	return ret ? ret : peer_connect(peer);
 }
 
 static struct vfio_user_region_info info_of(const struct wire_reply *r)
@@ -93,7 +82,7 @@ TEST_F(device, rule18_info_argsz_below_the_structure_is_einval)
 {
 	struct vfio_user_device_info info = { .argsz = sizeof(info) - 1 };
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_EQ(EINVAL, wire_call(self->peer.sock, VFIO_USER_DEVICE_GET_INFO,
 				    &info, sizeof(info), &self->r));
 	info.argsz = 0;
@@ -103,7 +92,7 @@ TEST_F(device, rule18_info_argsz_below_the_structure_is_einval)
 
 TEST_F(device, rule18_region_argsz_below_the_structure_is_einval)
 {
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_EQ(EINVAL, wire_region_info(self->peer.sock, PEER_BAR0,
 					   INFO_SIZE - 1, &self->r));
 	EXPECT_EQ(EINVAL, wire_region_info(self->peer.sock, PEER_BAR0, 0,
@@ -114,7 +103,7 @@ TEST_F(device, rule18_irq_argsz_below_the_structure_is_einval)
 {
 	struct vfio_user_irq_info info = { .argsz = sizeof(info) - 1 };
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_EQ(EINVAL, wire_call(self->peer.sock,
 				    VFIO_USER_DEVICE_GET_IRQ_INFO, &info,
 				    sizeof(info), &self->r));
@@ -126,7 +115,7 @@ TEST_F(device, rule18_region_argsz_for_the_fixed_part_says_how_much_is_needed)
 	struct vfio_user_region_info small, info;
 	uint32_t need;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, wire_region_info(self->peer.sock, PEER_BAR2, INFO_SIZE,
 				      &self->r));
 	ASSERT_EQ(INFO_SIZE, self->r.len);
@@ -158,7 +147,7 @@ TEST_F(device, rule18_region_argsz_for_the_fixed_part_says_how_much_is_needed)
 
 TEST_F(device, rule18_more_room_than_needed_is_not_used)
 {
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, wire_region_info(self->peer.sock, PEER_CONFIG, UINT32_MAX,
 				      &self->r));
 	EXPECT_EQ(INFO_SIZE, self->r.len);
@@ -174,7 +163,7 @@ TEST_F(device, rule19_info_passes_flags_and_numbers)
 	self->config.nr_regions = 11;
 	self->config.regions[9] = self->config.regions[PEER_BAR4];
 	self->config.regions[10] = self->config.regions[PEER_BAR4];
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, wire_info(self->peer.sock, &info));
 	EXPECT_EQ(16, info.argsz);
 	EXPECT_EQ(VFIO_USER_DEVICE_FLAG_RESET | VFIO_USER_DEVICE_FLAG_PCI,
@@ -188,7 +177,7 @@ TEST_F(device, rule19_info_is_16_bytes_never_more)
 {
 	uint32_t request[16] = { sizeof(request) };
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, wire_call(self->peer.sock, VFIO_USER_DEVICE_GET_INFO,
 			       request, sizeof(request), &self->r));
 	EXPECT_EQ(16, self->r.len);
@@ -201,7 +190,7 @@ TEST_F(device, rule19_other_flags_of_the_kernel_stay_there)
 	struct vfio_user_device_info info;
 
 	self->config.device_flags |= VFIO_DEVICE_FLAGS_CAPS | 1u << 20;
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, wire_info(self->peer.sock, &info));
 	EXPECT_EQ(VFIO_USER_DEVICE_FLAG_RESET | VFIO_USER_DEVICE_FLAG_PCI,
 		  info.flags);
@@ -214,7 +203,7 @@ TEST_F(device, rule20_region_is_as_the_kernel_says)
 	struct vfio_user_region_info info;
 	uint32_t i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i < self->config.nr_regions; i++) {
 		const struct fake_region *region = &self->config.regions[i];
 
@@ -236,7 +225,7 @@ TEST_F(device, rule20_region_out_of_range_is_einval)
 	static const uint32_t indexes[] = { 9, 10, 64, 0x80000000, ~0u };
 	unsigned int i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i < ARRAY_SIZE(indexes); i++)
 		EXPECT_EQ(EINVAL, wire_region_info(self->peer.sock, indexes[i],
 						   4096, &self->r));
@@ -245,7 +234,7 @@ TEST_F(device, rule20_region_out_of_range_is_einval)
 /* VGA, on nearly all devices. */
 TEST_F(device, rule20_absent_region_is_einval)
 {
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_EQ(EINVAL, wire_region_info(self->peer.sock,
 					   VFIO_PCI_VGA_REGION_INDEX, 4096,
 					   &self->r));
@@ -258,7 +247,7 @@ TEST_F(device, rule20_sparse_areas_and_msix_mappable_are_passed)
 	struct vfio_user_sparse_area area;
 	uint32_t at, i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, wire_region_info(self->peer.sock, PEER_BAR2, 4096,
 				      &self->r));
 	wire_close_fds(&self->r);
@@ -290,7 +279,7 @@ TEST_F(device, rule20_type_is_passed)
 		.type = 0x80008086,
 		.subtype = 3,
 	};
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, wire_region_info(self->peer.sock, 9, 4096, &self->r));
 	EXPECT_EQ(0, self->r.nr_fds);
 	at = find_cap(&self->r, VFIO_USER_REGION_CAP_TYPE);
@@ -308,7 +297,7 @@ TEST_F(device, rule20_chain_is_whole)
 	struct fake_region *region = &self->config.regions[PEER_BAR2];
 
 	region->has_type = true;
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, wire_region_info(self->peer.sock, PEER_BAR2, 4096,
 				      &self->r));
 	wire_close_fds(&self->r);
@@ -321,7 +310,7 @@ TEST_F(device, rule20_mappable_region_has_exactly_one_fd)
 {
 	uint32_t i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i <= PEER_CONFIG; i++) {
 		bool map = self->config.regions[i].flags &
 			   VFIO_REGION_INFO_FLAG_MMAP;
@@ -341,7 +330,7 @@ TEST_F(device, rule20_fd_is_mapped_at_the_offset)
 {
 	const uint64_t *bar;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, wire_region_info(self->peer.sock, PEER_BAR0, 4096,
 				      &self->r));
 	ASSERT_EQ(1, self->r.nr_fds);
@@ -360,7 +349,7 @@ TEST_F(device, rule20_without_mmap_nothing_says_that_it_could_be_mapped)
 	struct vfio_user_region_info info;
 	uint32_t i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, "--mmap=off"));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, "--mmap=off"));
 	for (i = 0; i <= PEER_CONFIG; i++) {
 		ASSERT_EQ(0, wire_region_info(self->peer.sock, i, 4096,
 					      &self->r));
@@ -378,7 +367,7 @@ TEST_F(device, rule20_without_mmap_other_capabilities_are_passed)
 {
 	self->config.regions[PEER_BAR2].has_type = true;
 	self->config.regions[PEER_BAR2].type = 5;
-	ASSERT_EQ(0, start(&self->peer, &self->config, "--mmap=off"));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, "--mmap=off"));
 	ASSERT_EQ(0, wire_region_info(self->peer.sock, PEER_BAR2, 4096,
 				      &self->r));
 	EXPECT_NE(0, find_cap(&self->r, VFIO_USER_REGION_CAP_TYPE));
@@ -402,7 +391,7 @@ TEST_F(device, rule21_natural_widths_are_one_access)
 	uint64_t before, value = 0x8877665544332211;
 	uint32_t width;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (width = 1; width <= 8; width *= 2) {
 		uint64_t offset = 0x100 + width;
 
@@ -425,7 +414,7 @@ TEST_F(device, rule21_data_goes_where_it_should)
 	uint8_t out[4000], in[4000];
 	unsigned int i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i < sizeof(out); i++)
 		out[i] = i * 7 + i / 256;
 	ASSERT_EQ(0, wire_write(self->peer.sock, PEER_BAR2, 0x2001, out,
@@ -443,7 +432,7 @@ TEST_F(device, rule21_index_out_of_range_is_einval)
 	uint64_t value = 0, before;
 	unsigned int i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	before = self->peer.root.control->calls[FAKE_PREAD] +
 		 self->peer.root.control->calls[FAKE_PWRITE];
 	for (i = 0; i < ARRAY_SIZE(indexes); i++) {
@@ -470,7 +459,7 @@ TEST_F(device, rule21_outside_the_region_is_einval)
 	uint64_t before;
 	unsigned int i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	before = self->peer.root.control->calls[FAKE_PREAD] +
 		 self->peer.root.control->calls[FAKE_PWRITE];
 	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
@@ -489,7 +478,7 @@ TEST_F(device, rule21_last_bytes_of_the_region_are_inside)
 {
 	uint64_t value = 0x1234;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_EQ(0, wire_write(self->peer.sock, PEER_BAR0, 0x3ff8, &value, 8,
 				NULL));
 	EXPECT_EQ(0, wire_read(self->peer.sock, PEER_BAR0, 0x3ff8, &value, 8,
@@ -504,7 +493,7 @@ TEST_F(device, rule21_count_up_to_max_data_xfer_size)
 
 	memset(buf, 0x3c, most + 1);
 	self->config.regions[PEER_BAR4].size = 4 * most;
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, wire_write(self->peer.sock, PEER_BAR4, 8, buf, most,
 				NULL));
 	memset(buf, 0, most);
@@ -525,7 +514,7 @@ TEST_F(device, rule21_read_only_region_is_not_written)
 {
 	uint32_t value = 0;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_EQ(0, wire_read(self->peer.sock, PEER_ROM, 0, &value, 4, NULL));
 	EXPECT_EQ(0xaa55, value);
 	EXPECT_EQ(EINVAL, wire_write(self->peer.sock, PEER_ROM, 0, &value, 4,
@@ -537,7 +526,7 @@ TEST_F(device, rule21_write_only_region_is_not_read)
 	uint32_t value = 0;
 
 	self->config.regions[PEER_BAR4].flags = VFIO_REGION_INFO_FLAG_WRITE;
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_EQ(0, wire_write(self->peer.sock, PEER_BAR4, 0, &value, 4,
 				NULL));
 	EXPECT_EQ(EINVAL, wire_read(self->peer.sock, PEER_BAR4, 0, &value, 4,
@@ -559,7 +548,7 @@ TEST_F(device, rule21_write_with_too_little_data_is_einval)
 		.data = { 1, 2, 3, 4, 5, 6, 7 },
 	};
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_EQ(EINVAL, wire_call(self->peer.sock, VFIO_USER_REGION_WRITE,
 				    &request, sizeof(request), &self->r));
 	EXPECT_EQ(0, peer_get64(&self->peer, FAKE_REG_SCRATCH));
@@ -569,7 +558,7 @@ TEST_F(device, rule21_nothing_to_transfer_is_no_error)
 {
 	uint8_t byte = 0;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_EQ(0, wire_read(self->peer.sock, PEER_BAR0, 0, &byte, 0, NULL));
 	EXPECT_EQ(0, wire_write(self->peer.sock, PEER_BAR0, 0, &byte, 0,
 				NULL));
@@ -581,7 +570,7 @@ TEST_F(device, rule21_short_read_is_a_short_count)
 	uint8_t buf[16];
 	uint32_t done;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	fake_rule_set(&self->peer.root, 0, &rule);
 	ASSERT_EQ(0, wire_read(self->peer.sock, PEER_BAR0, 0, buf, 16, &done));
 	EXPECT_EQ(5, done);
@@ -593,7 +582,7 @@ TEST_F(device, rule21_short_write_is_a_short_count)
 	uint8_t buf[16] = { 0 };
 	uint32_t done;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	fake_rule_set(&self->peer.root, 0, &rule);
 	ASSERT_EQ(0, wire_write(self->peer.sock, PEER_BAR2, 0x2000, buf, 16,
 				&done));
@@ -607,7 +596,7 @@ TEST_F(device, rule21_error_of_the_kernel_goes_back)
 	uint32_t value = 0;
 	unsigned int i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i < ARRAY_SIZE(errors); i++) {
 		rule.err = errors[i];
 		rule.call = FAKE_PREAD;
@@ -629,7 +618,7 @@ TEST_F(device, rule21_access_without_memory_decoding_is_an_error)
 	uint16_t command = 0;
 	uint32_t value;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config, NULL));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, wire_write(self->peer.sock, PEER_CONFIG, PCI_COMMAND,
 				&command, 2, NULL));
 	EXPECT_EQ(EIO, wire_read(self->peer.sock, PEER_BAR0, 0, &value, 4,

@@ -69,9 +69,7 @@ FIXTURE_VARIANT_ADD(feature, type1)
 
 FIXTURE_SETUP(feature)
 {
-	self->peer.daemon.pid = -1;
-	self->peer.sock = -1;
-	self->peer.root.control = NULL;
+	peer_init(&self->peer);
 	self->mem = -1;
 	peer_config(&self->config, variant->way);
 	self->config.migration = VFIO_USER_MIGRATION_STOP_COPY |
@@ -83,13 +81,6 @@ FIXTURE_TEARDOWN(feature)
 {
 	close_fd(&self->mem);
 	EXPECT_EQ(0, peer_close(&self->peer));
-}
-
-static int start(struct peer *peer, const struct fake_config *config)
-{
-	int ret = peer_start(peer, config, NULL);
-
-	return ret ? ret : peer_connect(peer);
 }
 
 /* How often the kernel has been asked for a feature. */
@@ -109,7 +100,7 @@ TEST_F(feature, rule27_probe_says_what_there_is)
 	static const uint32_t asked[] = { 0, GET, SET, GET | SET };
 	int i, j, want;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i < ARRAY_SIZE(features); i++) {
 		for (j = 0; j < ARRAY_SIZE(asked); j++) {
 			uint32_t flags = PROBE | asked[j] | features[i].index;
@@ -134,7 +125,7 @@ TEST_F(feature, rule27_what_the_device_lacks_is_the_kernels_error)
 
 	self->config.migration = 0;
 	self->config.logging = false;
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i < ARRAY_SIZE(features); i++) {
 		uint32_t method = features[i].methods & GET ? GET : SET;
 
@@ -150,7 +141,7 @@ TEST_F(feature, rule27_the_kernels_errors_go_back)
 {
 	int i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i < ARRAY_SIZE(features); i++) {
 		uint32_t method = features[i].methods & GET ? GET : SET;
 
@@ -184,7 +175,7 @@ TEST_F(feature, rule27_other_features_are_eopnotsupp)
 	uint32_t index;
 	int i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	before = nr_asked(&self->peer);
 	for (index = 0; index <= 0xffff; index += index < 32 ? 1 : 0x7ff) {
 		if (is_listed(index))
@@ -205,7 +196,7 @@ TEST_F(feature, rule27_flags_that_make_no_sense_are_einval)
 	uint32_t method, index;
 	int i, bit;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	before = nr_asked(&self->peer);
 	for (i = 0; i < ARRAY_SIZE(features); i++) {
 		index = features[i].index;
@@ -237,7 +228,7 @@ TEST_F(feature, rule27_a_small_argsz_or_payload_is_einval)
 		.flags = PROBE | MIGRATION,
 	};
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_EQ(EINVAL, feature_call(self->peer.sock, PROBE | MIGRATION,
 				       FEATURE_FIXED - 1, NULL, 0, &self->r));
 	EXPECT_EQ(EINVAL, feature_call(self->peer.sock, GET | MIGRATION, 0,
@@ -253,7 +244,7 @@ TEST_F(feature, rule27_argsz_for_the_fixed_part_says_how_much_is_needed)
 	static const uint32_t asks[] = { GET | MIGRATION, GET | MIG_STATE };
 	int i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i < ARRAY_SIZE(asks); i++) {
 		ASSERT_EQ(0, feature_call(self->peer.sock, asks[i],
 					  FEATURE_FIXED, NULL, 0, &self->r));
@@ -277,7 +268,7 @@ TEST_F(feature, rule27_get_migration_passes_the_kernels_flags)
 	uint64_t flags;
 	int i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		self->peer.root.control->config.migration = kinds[i];
 		ASSERT_EQ(0, call(&self->peer, GET | MIGRATION, &self->r));
@@ -299,7 +290,7 @@ TEST_F(feature, rule27_fds_are_refused)
 	const uint32_t payload[4] = { 64, PROBE | MIGRATION };
 	int event = eventfd(0, EFD_CLOEXEC), i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i < ARRAY_SIZE(commands); i++) {
 		EXPECT_EQ(EINVAL, wire_call_fds(self->peer.sock, commands[i],
 						payload, sizeof(payload),
@@ -394,7 +385,7 @@ TEST_F(feature, rule27_dma_writes_are_logged)
 	const uint32_t len = sizeof(started) + sizeof(half);
 	uint64_t bits;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, map(&self->peer, &self->mem));
 	ASSERT_EQ(0, log_start(&self->peer, 2 * PAGE, 1, &half, 1, &self->r));
 	/* The reply is the request, with the page size that it has become. */
@@ -431,7 +422,7 @@ TEST_F(feature, rule27_reports_have_the_page_size_that_was_asked_for)
 {
 	uint64_t bits;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, map(&self->peer, &self->mem));
 	ASSERT_EQ(0, log_start(&self->peer, PAGE, 1, &half, 1, &self->r));
 	peer_dma(&self->peer, IOVA, IOVA + 5 * PAGE, 8);
@@ -451,7 +442,7 @@ TEST_F(feature, rule27_no_ranges_log_everything)
 	struct vfio_user_feature_logging_start started;
 	uint64_t bits;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, map(&self->peer, &self->mem));
 	ASSERT_EQ(0, log_start(&self->peer, PAGE, 0, NULL, 0, &self->r));
 	ASSERT_TRUE(feature_is(&self->r, SET | LOG_START, FEATURE_FIXED +
@@ -470,7 +461,7 @@ TEST_F(feature, rule27_no_ranges_of_an_iommu_that_maps_the_last_address)
 	uint64_t bits;
 
 	self->config.ranges[1].last = UINT64_MAX;
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, map(&self->peer, &self->mem));
 	ASSERT_EQ(0, log_start(&self->peer, PAGE, 0, NULL, 0, &self->r));
 	EXPECT_EQ(2, self->peer.root.control->nr_log_ranges);
@@ -485,7 +476,7 @@ TEST_F(feature, rule27_no_ranges_of_an_iommu_without_bounds)
 	uint64_t bits;
 
 	self->config.nr_ranges = 0;
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, map(&self->peer, &self->mem));
 	ASSERT_EQ(0, log_start(&self->peer, PAGE, 0, NULL, 0, &self->r));
 	EXPECT_EQ(1, self->peer.root.control->nr_log_ranges);
@@ -503,7 +494,7 @@ TEST_F(feature, rule27_ranges_beyond_the_payload_are_einval)
 	uint64_t before;
 	int i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	before = nr_asked(&self->peer);
 	for (i = 0; i < ARRAY_SIZE(counts); i++)
 		EXPECT_EQ(EINVAL, log_start(&self->peer, PAGE, counts[i],
@@ -517,7 +508,7 @@ TEST_F(feature, rule27_a_log_start_that_is_too_short_is_einval)
 	struct vfio_user_feature_logging_start data = { .page_size = PAGE };
 	size_t len;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (len = 0; len < sizeof(data); len++)
 		EXPECT_EQ(EINVAL, feature_call(self->peer.sock,
 					       SET | LOG_START, 64, &data, len,
@@ -533,7 +524,7 @@ TEST_F(feature, rule27_ranges_that_the_kernel_refuses)
 	struct vfio_user_feature_logging_range ranges[300];
 	uint32_t i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i < ARRAY_SIZE(ranges); i++) {
 		ranges[i].iova = IOVA + i * PAGE;
 		ranges[i].length = PAGE;
@@ -586,7 +577,7 @@ TEST_F(feature, rule27_reports_that_make_no_sense_are_einval)
 	long rss;
 	int i;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, log_start(&self->peer, PAGE, 1, &half, 1, &self->r));
 	before = nr_asked(&self->peer);
 	rss = fake_rss(self->peer.daemon.pid);
@@ -605,7 +596,7 @@ TEST_F(feature, rule27_a_report_that_is_too_short_is_einval)
 	};
 	size_t len;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, log_start(&self->peer, PAGE, 1, &half, 1, &self->r));
 	for (len = 0; len < sizeof(data); len++)
 		EXPECT_EQ(EINVAL, feature_call(self->peer.sock,
@@ -621,7 +612,7 @@ TEST_F(feature, rule27_the_largest_report_is_as_large_as_a_read)
 	uint8_t *bitmap = self->r.payload + fixed;
 	size_t i, other = 0;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, map(&self->peer, &self->mem));
 	ASSERT_EQ(0, log_start(&self->peer, PAGE, 1, &half, 1, &self->r));
 	peer_dma(&self->peer, IOVA, IOVA + 3 * PAGE, 8);
@@ -641,7 +632,7 @@ TEST_F(feature, rule27_a_report_without_room_for_it_loses_nothing)
 	const uint32_t full = FEATURE_FIXED + sizeof(report) + 8;
 	uint64_t bits, before;
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, map(&self->peer, &self->mem));
 	ASSERT_EQ(0, log_start(&self->peer, PAGE, 1, &half, 1, &self->r));
 	peer_dma(&self->peer, IOVA, IOVA + 3 * PAGE, 8);

@@ -127,8 +127,7 @@ TEST(rule1_memory_does_not_follow_size)
 	/* What is free'd shall be gone. */
 	setenv("ASAN_OPTIONS", "quarantine_size_mb=0", 1);
 	peer_config(&config, PEER_MAP_FILE);
-	ASSERT_EQ(0, peer_start(&peer, &config, NULL));
-	ASSERT_EQ(0, peer_connect(&peer));
+	ASSERT_EQ(0, peer_begin(&peer, &config, NULL));
 	before = fake_rss(peer.daemon.pid);
 	/* The largest that is believed: announced, never sent. */
 	header.size = HEADER_SIZE + VFIO_USER_DEF_MAX_XFER;

@@ -44,9 +44,7 @@ FIXTURE_VARIANT_ADD(gone, type1)
 
 FIXTURE_SETUP(gone)
 {
-	self->peer.daemon.pid = -1;
-	self->peer.sock = -1;
-	self->peer.root.control = NULL;
+	peer_init(&self->peer);
 	peer_config(&self->config, variant->way);
 }
 

@@ -56,8 +56,7 @@ FIXTURE(hostile)
 FIXTURE_SETUP(hostile)
 {
 	peer_config(&self->config, PEER_MAP_FILE);
-	ASSERT_EQ(0, peer_start(&self->peer, &self->config, NULL));
-	ASSERT_EQ(0, peer_connect(&self->peer));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 }
 
 FIXTURE_TEARDOWN(hostile)

@@ -35,9 +35,7 @@ FIXTURE(io_fds)
 
 FIXTURE_SETUP(io_fds)
 {
-	self->peer.daemon.pid = -1;
-	self->peer.sock = -1;
-	self->peer.root.control = NULL;
+	peer_init(&self->peer);
 	peer_config(&self->config, PEER_MAP_FILE);
 }
 
@@ -146,8 +144,7 @@ TEST_F(io_fds, rule23_without_the_option_there_are_none)
 	static const uint32_t there[] = { 0, 1, 2, 3, 4, 5, 6, 7 };
 	int i;
 
-	ASSERT_EQ(0, peer_start(&self->peer, &self->config, NULL));
-	ASSERT_EQ(0, peer_connect(&self->peer));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	for (i = 0; i < ARRAY_SIZE(there); i++) {
 		ASSERT_EQ(0, get(self->peer.sock, there[i], FIXED, 0,
 				 &self->r));

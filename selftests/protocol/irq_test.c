@@ -53,8 +53,7 @@ FIXTURE_SETUP(irq)
 
 	peer_config(&self->config, variant->way);
 	self->config.irqs[PEER_MSIX].count = VECTORS;
-	ASSERT_EQ(0, peer_start(&self->peer, &self->config, NULL));
-	ASSERT_EQ(0, peer_connect(&self->peer));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	self->control = self->peer.root.control;
 	for (i = 0; i < VECTORS; i++)
 		self->fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

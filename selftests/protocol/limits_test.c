@@ -38,9 +38,7 @@ FIXTURE_VARIANT_ADD(limits, type1)
 
 FIXTURE_SETUP(limits)
 {
-	self->peer.daemon.pid = -1;
-	self->peer.sock = -1;
-	self->peer.root.control = NULL;
+	peer_init(&self->peer);
 	self->memory = peer_memory(MEMORY);
 	ASSERT_LE(0, self->memory);
 }
@@ -54,12 +52,10 @@ FIXTURE_TEARDOWN(limits)
 static int begin(struct peer *peer, enum peer_way way, const char *arg)
 {
 	struct fake_config config;
-	int ret;
 
 	peer_config(&config, way);
 	config.ranges[1].last = (1ull << 48) - 1;
-	ret = peer_start(peer, &config, arg);
-	return ret ? ret : peer_connect(peer);
+	return peer_begin(peer, &config, arg);
 }
 
 TEST_F(limits, no_more_maps_than_allowed)

@@ -49,8 +49,7 @@ FIXTURE_SETUP(migration)
 	self->config.mig_len = LEN;
 	self->config.mig_initial = INITIAL;
 	self->config.mig_enomsg = true;
-	ASSERT_EQ(0, peer_start(&self->peer, &self->config, NULL));
-	ASSERT_EQ(0, peer_connect(&self->peer));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 }
 
 FIXTURE_TEARDOWN(migration)
@@ -261,8 +260,7 @@ TEST(rule27_a_retained_device_has_no_stream_left)
 
 	peer_config(&config, PEER_MAP_FILE);
 	config.migration = VFIO_USER_MIGRATION_STOP_COPY;
-	ASSERT_EQ(0, peer_start(&peer, &config, "--on-disconnect=retain"));
-	ASSERT_EQ(0, peer_connect(&peer));
+	ASSERT_EQ(0, peer_begin(&peer, &config, "--on-disconnect=retain"));
 	fds = peer.fds;
 	ASSERT_EQ(0, feature_set_state(peer.sock, STOP_COPY));
 	close_fd(&peer.sock);
@@ -575,9 +573,7 @@ FIXTURE_SETUP(two)
 {
 	struct fake_config config;
 
-	self->from.daemon.pid = -1;
-	self->from.sock = -1;
-	self->from.root.control = NULL;
+	peer_init(&self->from);
 	self->to = self->from;
 	self->len = 0;
 	self->data = malloc(variant->len + variant->chunk);
@@ -588,13 +584,11 @@ FIXTURE_SETUP(two)
 	config.mig_len = variant->len;
 	config.mig_initial = variant->initial;
 	config.mig_enomsg = variant->enomsg;
-	ASSERT_EQ(0, peer_start(&self->from, &config, NULL));
-	ASSERT_EQ(0, peer_connect(&self->from));
+	ASSERT_EQ(0, peer_begin(&self->from, &config, NULL));
 	peer_config(&config, PEER_TYPE1);
 	config.migration = VFIO_USER_MIGRATION_STOP_COPY;
 	config.mig_len = variant->len;
-	ASSERT_EQ(0, peer_start(&self->to, &config, NULL));
-	ASSERT_EQ(0, peer_connect(&self->to));
+	ASSERT_EQ(0, peer_begin(&self->to, &config, NULL));
 }
 
 FIXTURE_TEARDOWN(two)

@@ -56,11 +56,16 @@ void peer_config(struct fake_config *config, enum peer_way way)
 	config->has_type1 = way == PEER_TYPE1;
 }
 
-int peer_machine(struct peer *peer, const struct fake_config *config)
+void peer_init(struct peer *peer)
 {
 	peer->sock = -1;
 	peer->daemon.pid = -1;
 	peer->root.control = NULL;
+}
+
+int peer_machine(struct peer *peer, const struct fake_config *config)
+{
+	peer_init(peer);
 	setenv(FAKE_DAEMON_ENV, peer_program("vfio-bridge-fake"), 0);
 	return fake_root_create(&peer->root, config);
 }
@@ -128,14 +133,20 @@ int peer_connect(struct peer *peer)
 	return 0;
 }
 
+int peer_begin(struct peer *peer, const struct fake_config *config,
+	       const char *arg)
+{
+	int ret = peer_start(peer, config, arg);
+
+	return ret ? ret : peer_connect(peer);
+}
+
 int peer_open(struct peer *peer, enum peer_way way)
 {
 	struct fake_config config;
-	int ret;
 
 	peer_config(&config, way);
-	ret = peer_start(peer, &config, NULL);
-	return ret ? ret : peer_connect(peer);
+	return peer_begin(peer, &config, NULL);
 }
 
 void peer_pause(unsigned int ms)

@@ -68,6 +68,9 @@ const char *peer_program(const char *name);
 /** peer_config() - the default machine, with one way in */
 void peer_config(struct fake_config *config, enum peer_way way);
 
+/** peer_init() - nothing is there yet, which peer_close() knows */
+void peer_init(struct peer *peer);
+
 /** peer_machine() - make the machine; no daemon and no client yet */
 int peer_machine(struct peer *peer, const struct fake_config *config);
 
@@ -87,7 +90,11 @@ int peer_start_with(struct peer *peer, const struct fake_config *config,
 /** peer_connect() - connect and say VERSION; 0 or what wire_expect() says */
 int peer_connect(struct peer *peer);
 
-/** peer_open() - peer_start() and peer_connect() with one way in */
+/** peer_begin() - peer_start() and peer_connect() */
+int peer_begin(struct peer *peer, const struct fake_config *config,
+	       const char *arg);
+
+/** peer_open() - peer_begin() with one way in */
 int peer_open(struct peer *peer, enum peer_way way);
 
 /** peer_hang_up() - close the client's end and wait for the session's end */

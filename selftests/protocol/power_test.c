@@ -45,9 +45,7 @@ FIXTURE_VARIANT_ADD(power, type1)
 
 FIXTURE_SETUP(power)
 {
-	self->peer.daemon.pid = -1;
-	self->peer.sock = -1;
-	self->peer.root.control = NULL;
+	peer_init(&self->peer);
 	peer_config(&self->config, variant->way);
 	self->config.low_power = true;
 }

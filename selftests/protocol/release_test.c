@@ -50,9 +50,7 @@ FIXTURE_VARIANT_ADD(release, type1)
 
 FIXTURE_SETUP(release)
 {
-	self->peer.daemon.pid = -1;
-	self->peer.sock = -1;
-	self->peer.root.control = NULL;
+	peer_init(&self->peer);
 	self->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ASSERT_LE(0, self->fd);
 }
@@ -66,11 +64,9 @@ FIXTURE_TEARDOWN(release)
 static int start(struct peer *peer, enum peer_way way, const char *arg)
 {
 	struct fake_config config;
-	int ret;
 
 	peer_config(&config, way);
-	ret = peer_start(peer, &config, arg);
-	return ret ? ret : peer_connect(peer);
+	return peer_begin(peer, &config, arg);
 }
 
 /* The client wants to be told. */

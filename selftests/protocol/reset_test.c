@@ -36,22 +36,13 @@ FIXTURE_VARIANT_ADD(reset, type1)
 
 FIXTURE_SETUP(reset)
 {
-	self->peer.daemon.pid = -1;
-	self->peer.sock = -1;
-	self->peer.root.control = NULL;
+	peer_init(&self->peer);
 	peer_config(&self->config, variant->way);
 }
 
 FIXTURE_TEARDOWN(reset)
 {
 	EXPECT_EQ(0, peer_close(&self->peer));
-}
-
-static int start(struct peer *peer, const struct fake_config *config)
-{
-	int ret = peer_start(peer, config, NULL);
-
-	return ret ? ret : peer_connect(peer);
 }
 
 static bool says_reset(const struct peer *peer)
@@ -75,7 +66,7 @@ static void add_neighbour(struct fake_config *config, bool owned)
 
 TEST_F(reset, rule26_function_level_reset)
 {
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_TRUE(says_reset(&self->peer));
 	ASSERT_EQ(0, peer_put64(&self->peer, FAKE_REG_SCRATCH, 1));
 	EXPECT_EQ(0, wire_reset(self->peer.sock));
@@ -86,7 +77,7 @@ TEST_F(reset, rule26_function_level_reset)
 
 TEST_F(reset, rule26_error_of_the_kernel_goes_back)
 {
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	fake_fail_ioctl(&self->peer.root, FAKE_DEVICE, VFIO_DEVICE_RESET,
 			EAGAIN);
 	EXPECT_EQ(EAGAIN, wire_reset(self->peer.sock));
@@ -96,7 +87,7 @@ TEST_F(reset, rule26_error_of_the_kernel_goes_back)
 TEST_F(reset, rule26_bus_reset_where_there_is_no_other)
 {
 	self->config.flr = false;
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_TRUE(says_reset(&self->peer));
 	ASSERT_EQ(0, peer_put64(&self->peer, FAKE_REG_SCRATCH, 1));
 	EXPECT_EQ(0, wire_reset(self->peer.sock));
@@ -109,7 +100,7 @@ TEST_F(reset, rule26_bus_reset_with_devices_of_the_daemon)
 	self->config.flr = false;
 	add_neighbour(&self->config, true);
 	add_neighbour(&self->config, true);
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_TRUE(says_reset(&self->peer));
 	EXPECT_EQ(0, wire_reset(self->peer.sock));
 	EXPECT_EQ(1, self->peer.root.control->hot_resets);
@@ -120,7 +111,7 @@ TEST_F(reset, rule26_no_bus_reset_with_devices_of_others)
 	self->config.flr = false;
 	add_neighbour(&self->config, true);
 	add_neighbour(&self->config, false);
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_FALSE(says_reset(&self->peer));
 	EXPECT_EQ(ENOTTY, wire_reset(self->peer.sock));
 	EXPECT_EQ(0, *peer_ioctls(&self->peer, FAKE_DEVICE,
@@ -131,7 +122,7 @@ TEST_F(reset, rule26_no_bus_reset_with_devices_of_others)
 TEST_F(reset, rule26_function_level_reset_beside_devices_of_others)
 {
 	add_neighbour(&self->config, false);
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_TRUE(says_reset(&self->peer));
 	EXPECT_EQ(0, wire_reset(self->peer.sock));
 	EXPECT_EQ(0, self->peer.root.control->hot_resets);
@@ -140,7 +131,7 @@ TEST_F(reset, rule26_function_level_reset_beside_devices_of_others)
 TEST_F(reset, rule26_error_of_a_bus_reset_goes_back)
 {
 	self->config.flr = false;
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	fake_fail_ioctl(&self->peer.root, FAKE_DEVICE,
 			VFIO_DEVICE_PCI_HOT_RESET, EIO);
 	EXPECT_EQ(EIO, wire_reset(self->peer.sock));
@@ -150,7 +141,7 @@ TEST_F(reset, rule26_device_without_any_reset)
 {
 	self->config.flr = false;
 	self->config.bus_reset = false;
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_FALSE(says_reset(&self->peer));
 	EXPECT_EQ(ENOTTY, wire_reset(self->peer.sock));
 }
@@ -159,7 +150,7 @@ TEST_F(reset, rule26_maps_and_interrupts_outlive_a_reset)
 {
 	int memory = peer_memory(4096), fd = eventfd(0, EFD_CLOEXEC);
 
-	ASSERT_EQ(0, start(&self->peer, &self->config));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	ASSERT_EQ(0, wire_map(self->peer.sock, 0, 4096, PEER_RW, memory, 0));
 	ASSERT_EQ(0, wire_set_irqs(self->peer.sock,
 				   VFIO_USER_IRQ_SET_DATA_EVENTFD |

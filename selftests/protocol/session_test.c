@@ -73,9 +73,7 @@ FIXTURE_SETUP(session)
 	struct setting *s = &self->setting;
 	unsigned int i;
 
-	s->peer.daemon.pid = -1;
-	s->peer.sock = -1;
-	s->peer.root.control = NULL;
+	peer_init(&s->peer);
 	peer_config(&s->config, variant->way);
 	s->memory = peer_memory(16 * PAGE);
 	for (i = 0; i < ARRAY_SIZE(s->fds); i++)

@@ -36,9 +36,7 @@ FIXTURE(startup)
 
 FIXTURE_SETUP(startup)
 {
-	self->peer.daemon.pid = -1;
-	self->peer.sock = -1;
-	self->peer.root.control = NULL;
+	peer_init(&self->peer);
 	fake_config_default(&self->config);
 }
 
@@ -269,8 +267,7 @@ TEST_F(startup, device_by_any_of_its_names)
 TEST_F(startup, mediated_device_by_its_uuid)
 {
 	fake_config_mdev(&self->config);
-	ASSERT_EQ(0, peer_start(&self->peer, &self->config, NULL));
-	ASSERT_EQ(0, peer_connect(&self->peer));
+	ASSERT_EQ(0, peer_begin(&self->peer, &self->config, NULL));
 	EXPECT_EQ(FAKE_ID, peer_get64(&self->peer, FAKE_REG_ID));
 }
 
@@ -282,8 +279,7 @@ TEST_F(startup, device_that_another_process_has)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(ways); i++) {
-		ASSERT_EQ(0, peer_start(&self->peer, &self->config, ways[i]));
-		ASSERT_EQ(0, peer_connect(&self->peer));
+		ASSERT_EQ(0, peer_begin(&self->peer, &self->config, ways[i]));
 		other = self->peer;
 		EXPECT_EQ(EXIT_DEVICE, run(&other, ways[i], NULL));
 		EXPECT_TRUE(said(&other, "busy", "another process", "open"));

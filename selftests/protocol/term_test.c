@@ -73,9 +73,7 @@ FIXTURE_VARIANT_ADD(term, sigint)
 FIXTURE_SETUP(term)
 {
 	peer_config(&self->config, variant->way);
-	self->peer.daemon.pid = -1;
-	self->peer.sock = -1;
-	self->peer.root.control = NULL;
+	peer_init(&self->peer);
 	self->memory = peer_memory(4 * PAGE);
 	self->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	self->second = -1;
@@ -254,8 +252,7 @@ TEST_F(term, twice)
 {
 	struct peer *peer = &self->peer;
 
-	ASSERT_EQ(0, peer_start(peer, &self->config, variant->arg));
-	ASSERT_EQ(0, peer_connect(peer));
+	ASSERT_EQ(0, peer_begin(peer, &self->config, variant->arg));
 	ASSERT_EQ(0, step_map(peer, self->memory, self->event));
 	ASSERT_EQ(0, step_slow_reset(peer, self->memory, self->event));
 	kill(peer->daemon.pid, variant->signal);
@@ -269,8 +266,7 @@ TEST_F(term, while_a_second_client_waits)
 {
 	struct peer *peer = &self->peer;
 
-	ASSERT_EQ(0, peer_start(peer, &self->config, variant->arg));
-	ASSERT_EQ(0, peer_connect(peer));
+	ASSERT_EQ(0, peer_begin(peer, &self->config, variant->arg));
 	self->second = wire_connect(peer->daemon.socket);
 	ASSERT_TRUE(peer_wait_log(peer, "refused client"));
 	kill(peer->daemon.pid, variant->signal);
@@ -285,8 +281,7 @@ TEST_F(term, between_two_sessions)
 {
 	struct peer *peer = &self->peer;
 
-	ASSERT_EQ(0, peer_start(peer, &self->config, variant->arg));
-	ASSERT_EQ(0, peer_connect(peer));
+	ASSERT_EQ(0, peer_begin(peer, &self->config, variant->arg));
 	ASSERT_EQ(0, step_map(peer, self->memory, self->event));
 	ASSERT_EQ(0, step_dma(peer, self->memory, self->event));
 	close_fd(&peer->sock);
