@@ -44,7 +44,7 @@ enum bridge_exit {
 
 /* Doorbells that an operator can name, for a device. */
 #define MAX_DOORBELLS		16
-/* Devices of one daemon; they must fit in a word, see space.c. */
+/* Devices of one daemon; they must fit in a word, see space.h. */
 #define MAX_DEVICES		64
 
 /**
@@ -353,7 +353,7 @@ struct space_file {
 };
 
 /**
- * struct space_member - a device's place in what its group shares (space.c)
+ * struct space_member - a device's place in its group (group.c, holder.c)
  * @in: it has one: a session has the device, or it is retained
  * @uid: whose it is
  * @pid: the same
@@ -804,7 +804,7 @@ bool power_sleep(struct bridge *b, struct vfio_device *dev);
  */
 int power_wake(struct bridge *b, struct vfio_device *dev);
 
-/* space.c */
+/* group.c */
 
 /**
  * space_start() - find the groups of which several devices are ours
@@ -846,6 +846,24 @@ bool space_keep(struct session *s);
 void space_leave(struct bridge *b);
 
 /**
+ * space_last_peer() - who had the device, or another of its group, last
+ * @b: the bridge
+ *
+ * Return: pid 0 if nobody had.
+ */
+struct ucred space_last_peer(struct bridge *b);
+
+/**
+ * space_check_reset() - may this device be reset, if others are with it?
+ * @s: the session
+ *
+ * Return: 0, or -EBUSY with the reason in the log.
+ */
+int space_check_reset(struct session *s);
+
+/* holder.c */
+
+/**
  * space_check_power() - may the session do what could make its device do DMA?
  * @s: the session
  *
@@ -865,13 +883,7 @@ int space_check_power(struct session *s);
  */
 bool space_give_fd(struct session *s);
 
-/**
- * space_last_peer() - who had the device, or another of its group, last
- * @b: the bridge
- *
- * Return: pid 0 if nobody had.
- */
-struct ucred space_last_peer(struct bridge *b);
+/* space.c */
 
 /**
  * space_map() - let the devices of a shared group reach memory
@@ -896,14 +908,6 @@ int space_map(struct session *s, const struct vfio_user_dma_map *map, int fd);
  * Return: 0 or what the kernel says; all sessions of the space end then.
  */
 int space_unmap(struct session *s, uint64_t iova, uint64_t size);
-
-/**
- * space_check_reset() - may this device be reset, if others are with it?
- * @s: the session
- *
- * Return: 0, or -EBUSY with the reason in the log.
- */
-int space_check_reset(struct session *s);
 
 /* dma.c */
 

@@ -7,7 +7,7 @@
  * not behind the kernel's. With --mmap=off nothing says that a region could be
  * mapped: no flag, no sparse areas, no fd, and no kernel object of the device
  * leaves the daemon. So it is, too, for a session that hasn't shown that it may
- * have power over the device (space.c).
+ * have power over the device (holder.c).
  *
  * An access is one system call of the width that was asked for.
  */
