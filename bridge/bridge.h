@@ -334,7 +334,7 @@ struct listener {
 };
 
 /* Files that a session can show, to be the same client as others. */
-#define SPACE_MAX_SHOWN		64
+#define HOLDER_MAX_SHOWN		64
 
 /**
  * struct space_file - a file of a client's memory
@@ -353,7 +353,7 @@ struct space_file {
 };
 
 /**
- * struct space_member - a device's place in its group (group.c, holder.c)
+ * struct group_member - a device's place in its group (group.c, holder.c)
  * @in: it has one: a session has the device, or it is retained
  * @uid: whose it is
  * @pid: the same
@@ -366,7 +366,7 @@ struct space_file {
  * @shown: files that it has mapped before it was
  * @maps: maps that it has
  */
-struct space_member {
+struct group_member {
 	bool in;
 	uid_t uid;
 	pid_t pid;
@@ -375,7 +375,7 @@ struct space_member {
 	bool told;
 	uint64_t looked;
 	unsigned int nr_shown;
-	struct space_file shown[SPACE_MAX_SHOWN];
+	struct space_file shown[HOLDER_MAX_SHOWN];
 	uint32_t maps;
 };
 
@@ -431,7 +431,7 @@ struct bridge {
 	bool absent;
 	int group;
 	struct space *space;
-	struct space_member member;
+	struct group_member member;
 };
 
 /**
@@ -807,18 +807,18 @@ int power_wake(struct bridge *b, struct vfio_device *dev);
 /* group.c */
 
 /**
- * space_start() - find the groups of which several devices are ours
+ * group_start() - find the groups of which several devices are ours
  * @d: the daemon; each bridge's group is known
  *
  * Return: 0 or -ENOMEM.
  */
-int space_start(struct daemon *d);
+int group_start(struct daemon *d);
 
-/** space_stop() - the counterpart of space_start(); no session is left */
-void space_stop(struct daemon *d);
+/** group_stop() - the counterpart of group_start(); no session is left */
+void group_stop(struct daemon *d);
 
 /**
- * space_join() - may this client have a device of a group that others have?
+ * group_join() - may this client have a device of a group that others have?
  * @s: the session. Its device needn't be open; if it was retained, it is in the
  *     space already.
  *
@@ -826,45 +826,45 @@ void space_stop(struct daemon *d);
  *
  * Return: 0, or -EBUSY with the reason in the log.
  */
-int space_join(struct session *s);
+int group_join(struct session *s);
 
 /**
- * space_opened() - the device is open: agree on how much can be mapped
+ * group_opened() - the device is open: agree on how much can be mapped
  * @s: the session; its iommu has been filled in
  */
-void space_opened(struct session *s);
+void group_opened(struct session *s);
 
 /**
- * space_keep() - the session is over, its device is retained
+ * group_keep() - the session is over, its device is retained
  * @s: the session; its bridge is locked
  *
  * Return: false if it can't be: the device must be closed.
  */
-bool space_keep(struct session *s);
+bool group_keep(struct session *s);
 
-/** space_leave() - the device is closed, or never was open */
-void space_leave(struct bridge *b);
+/** group_leave() - the device is closed, or never was open */
+void group_leave(struct bridge *b);
 
 /**
- * space_last_peer() - who had the device, or another of its group, last
+ * group_last_peer() - who had the device, or another of its group, last
  * @b: the bridge
  *
  * Return: pid 0 if nobody had.
  */
-struct ucred space_last_peer(struct bridge *b);
+struct ucred group_last_peer(struct bridge *b);
 
 /**
- * space_check_reset() - may this device be reset, if others are with it?
+ * group_check_reset() - may this device be reset, if others are with it?
  * @s: the session
  *
  * Return: 0, or -EBUSY with the reason in the log.
  */
-int space_check_reset(struct session *s);
+int group_check_reset(struct session *s);
 
 /* holder.c */
 
 /**
- * space_check_power() - may the session do what could make its device do DMA?
+ * holder_check_power() - may the session do what could make its device do DMA?
  * @s: the session
  *
  * If nobody else has the group, it is this client's from now on.
@@ -872,16 +872,16 @@ int space_check_reset(struct session *s);
  * Return: 0, or -EACCES as long as the session hasn't shown that it is of the
  * client that has the group, which the log says once.
  */
-int space_check_power(struct session *s);
+int holder_check_power(struct session *s);
 
 /**
- * space_give_fd() - may the client have the device's fd?
+ * holder_give_fd() - may the client have the device's fd?
  * @s: the session
  *
- * As space_check_power(), and said of each fd that is about to be sent: the
+ * As holder_check_power(), and said of each fd that is about to be sent: the
  * client may keep it.
  */
-bool space_give_fd(struct session *s);
+bool holder_give_fd(struct session *s);
 
 /* space.c */
 

@@ -29,7 +29,7 @@ static bool device_can_reset(const struct vfio_device *dev)
 static void device_log_held(const struct session *s, const char *why)
 {
 	struct bridge *b = s->bridge;
-	const struct ucred peer = space_last_peer(b), *last = &peer;
+	const struct ucred peer = group_last_peer(b), *last = &peer;
 
 	if (!last->pid)
 		log_err("%s: %s", b->device.name, why);
@@ -172,17 +172,17 @@ static int device_get(struct session *s)
 
 	if (retained < 0)
 		return retained;
-	ret = space_join(s);
+	ret = group_join(s);
 	if (ret && retained) {
 		atomic_store(&b->asleep, false);
 		vfio_device_close(&s->dev);
-		space_leave(b);
+		group_leave(b);
 	}
 	if (ret || (retained && device_is_usable(s)))
 		return ret;
 	ret = device_open_fresh(s);
 	if (ret)
-		space_leave(b);
+		group_leave(b);
 	return ret;
 }
 
@@ -201,7 +201,7 @@ int device_open(struct session *s)
 	ret = watch_start(s);
 	if (ret)
 		goto close;
-	space_opened(s);
+	group_opened(s);
 
 	pthread_mutex_lock(&s->lock);
 	s->open = true;
@@ -215,7 +215,7 @@ close:
 	log_err("%s: cannot set up the device: %s", b->device.name,
 		strerrordesc_np(-ret));
 	vfio_device_close(&s->dev);
-	space_leave(b);
+	group_leave(b);
 	return ret;
 }
 
@@ -229,7 +229,7 @@ static void device_drop(struct bridge *b)
 	atomic_store(&b->asleep, false);
 	free(b->retained);
 	b->retained = NULL;
-	space_leave(b);
+	group_leave(b);
 }
 
 static bool device_retain(struct session *s)
@@ -262,7 +262,7 @@ static bool device_retain(struct session *s)
 	device_set_req(b, req);
 	atomic_store(&b->asleep, asleep);
 	b->retained_uid = s->peer.uid;
-	if (!space_keep(s))
+	if (!group_keep(s))
 		device_drop(b);
 	pthread_mutex_unlock(&b->lock);
 	return true;
@@ -276,7 +276,7 @@ void device_release(struct session *s)
 	if (device_retain(s))
 		return;
 	vfio_device_close(&s->dev);
-	space_leave(b);
+	group_leave(b);
 }
 
 /*
@@ -470,7 +470,7 @@ int device_handle_info(struct session *s, struct msg *m)
 
 int device_handle_reset(struct session *s, struct msg *m)
 {
-	int ret = space_check_reset(s);
+	int ret = group_check_reset(s);
 
 	if (!ret)
 		ret = vfio_device_reset(&s->dev);

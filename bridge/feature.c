@@ -263,6 +263,6 @@ int feature_handle(struct session *s, struct msg *m)
 		return -EINVAL;
 	/* A state that is resumed is whatever the client says, DMA included. */
 	if (methods & VFIO_USER_FEATURE_SET)
-		ret = space_check_power(s);
+		ret = holder_check_power(s);
 	return ret ? ret : f->handle(s, m);
 }

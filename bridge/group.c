@@ -31,11 +31,11 @@
 #include "space.h"
 
 /* How long a client waits for sessions that end, in milliseconds. */
-#define SPACE_JOIN_MS		(BRIDGE_CLIENT_TIMEOUT * 1000)
+#define GROUP_JOIN_MS		(BRIDGE_CLIENT_TIMEOUT * 1000)
 /* How often those who wait look whether they still should. */
-#define SPACE_STEP_MS		50
+#define GROUP_STEP_MS		50
 
-static struct space *space_new(struct daemon *d, int group)
+static struct space *group_new_space(struct daemon *d, int group)
 {
 	struct space *sp = calloc(1, sizeof(*sp));
 	pthread_condattr_t attr;
@@ -53,7 +53,7 @@ static struct space *space_new(struct daemon *d, int group)
 	return sp;
 }
 
-int space_start(struct daemon *d)
+int group_start(struct daemon *d)
 {
 	struct bridge *a, *b, *end = d->bridges + d->nr_bridges;
 
@@ -62,7 +62,7 @@ int space_start(struct daemon *d)
 			if (a->group < 0 || b->group != a->group || b->space)
 				continue;
 			if (!a->space)
-				a->space = space_new(d, a->group);
+				a->space = group_new_space(d, a->group);
 			if (!a->space)
 				return -ENOMEM;
 			b->space = a->space;
@@ -73,7 +73,7 @@ int space_start(struct daemon *d)
 	return 0;
 }
 
-void space_stop(struct daemon *d)
+void group_stop(struct daemon *d)
 {
 	struct bridge *a, *b, *end = d->bridges + d->nr_bridges;
 
@@ -93,7 +93,7 @@ void space_stop(struct daemon *d)
 }
 
 /* Syscalls: clock_gettime */
-int64_t space_now(void)
+int64_t group_now(void)
 {
 	struct timespec ts;
 
@@ -101,9 +101,9 @@ int64_t space_now(void)
 	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
 }
 
-void space_wait(struct space *sp)
+void group_wait(struct space *sp)
 {
-	int64_t until = space_now() + SPACE_STEP_MS;
+	int64_t until = group_now() + GROUP_STEP_MS;
 	struct timespec ts = {
 		.tv_sec = until / 1000,
 		.tv_nsec = until % 1000 * 1000000,
@@ -112,7 +112,7 @@ void space_wait(struct space *sp)
 	pthread_cond_clockwait(&sp->changed, &sp->lock, CLOCK_MONOTONIC, &ts);
 }
 
-struct bridge *space_next(const struct space *sp, const struct bridge *self,
+struct bridge *group_next(const struct space *sp, const struct bridge *self,
 			  unsigned int *i)
 {
 	struct daemon *d = sp->daemon;
@@ -126,7 +126,7 @@ struct bridge *space_next(const struct space *sp, const struct bridge *self,
 	return NULL;
 }
 
-void space_refuse(const struct session *s, const struct bridge *other,
+void group_refuse(const struct session *s, const struct bridge *other,
 		  const char *fmt, ...)
 {
 	const struct bridge *b = s->bridge;
@@ -143,23 +143,23 @@ void space_refuse(const struct session *s, const struct bridge *other,
 		other->member.pid, other->member.uid);
 }
 
-static const char space_broken[] =
+static const char group_broken[] =
 	"memory was not unmapped, and not all who could reach it are gone";
-static const char space_stale[] =
+static const char group_stale[] =
 	"its last client is gone and may have kept the fd of a device";
 
 /* With the lock: a member that keeps this client out, or NULL. */
-static struct bridge *space_obstacle(const struct session *s, const char **why)
+static struct bridge *group_obstacle(const struct session *s, const char **why)
 {
 	const struct bridge *self = s->bridge;
 	struct bridge *other;
 	unsigned int i = 0;
 
-	while ((other = space_next(self->space, self, &i))) {
+	while ((other = group_next(self->space, self, &i))) {
 		if (self->space->broken)
-			*why = space_broken;
+			*why = group_broken;
 		else if (self->space->stale)
-			*why = space_stale;
+			*why = group_stale;
 		else if (other->member.uid != s->peer.uid)
 			*why = "it is another user's";
 		else if (self->opts->shadow_max)
@@ -172,12 +172,12 @@ static struct bridge *space_obstacle(const struct session *s, const char **why)
 }
 
 /* With the lock: is somebody who has the group about to be gone? */
-static bool space_is_ending(const struct session *s)
+static bool group_is_ending(const struct session *s)
 {
 	struct bridge *other;
 	unsigned int i = 0;
 
-	while ((other = space_next(s->bridge->space, s->bridge, &i))) {
+	while ((other = group_next(s->bridge->space, s->bridge, &i))) {
 		if (other->member.same && other->member.session &&
 		    session_is_ending(other->member.session))
 			return true;
@@ -186,22 +186,22 @@ static bool space_is_ending(const struct session *s)
 }
 
 /* With the lock: is there anything in the way that is worth waiting for? */
-static bool space_should_wait(const struct session *s,
+static bool group_should_wait(const struct session *s,
 			      const struct bridge *obstacle)
 {
 	if (obstacle)
 		return obstacle->member.session &&
 		       session_is_ending(obstacle->member.session);
 	/* A client that has begun anew is not the same as it was. */
-	return space_is_ending(s);
+	return group_is_ending(s);
 }
 
 /* What was retained is still whose it was. */
-static void space_enter(struct session *s)
+static void group_enter(struct session *s)
 {
-	struct space_member *m = &s->bridge->member;
+	struct group_member *m = &s->bridge->member;
 
-	*m = (struct space_member){
+	*m = (struct group_member){
 		.in = true,
 		.same = m->in && m->same,
 		.uid = s->peer.uid,
@@ -210,11 +210,11 @@ static void space_enter(struct session *s)
 	};
 }
 
-int space_join(struct session *s)
+int group_join(struct session *s)
 {
 	struct space *sp = s->bridge->space;
-	int64_t limit = space_now() + SPACE_JOIN_MS;
-	const char *why = space_broken;
+	int64_t limit = group_now() + GROUP_JOIN_MS;
+	const char *why = group_broken;
 	struct bridge *other;
 	int ret = 0;
 
@@ -222,26 +222,26 @@ int space_join(struct session *s)
 		return 0;
 	pthread_mutex_lock(&sp->lock);
 	do {
-		other = space_obstacle(s, &why);
-		if (!space_should_wait(s, other) || space_now() >= limit ||
+		other = group_obstacle(s, &why);
+		if (!group_should_wait(s, other) || group_now() >= limit ||
 		    session_is_ending(s))
 			break;
-		space_wait(sp);
+		group_wait(sp);
 	} while (true);
 	/* Nobody but itself, retained: it is to be closed, as all were. */
 	if (!other && sp->broken)
 		other = s->bridge;
 	if (other) {
-		space_refuse(s, other, "%s", why);
+		group_refuse(s, other, "%s", why);
 		ret = -EBUSY;
 	} else {
-		space_enter(s);
+		group_enter(s);
 	}
 	pthread_mutex_unlock(&sp->lock);
 	return ret;
 }
 
-void space_opened(struct session *s)
+void group_opened(struct session *s)
 {
 	struct space *sp = s->bridge->space;
 
@@ -256,7 +256,7 @@ void space_opened(struct session *s)
 	pthread_mutex_unlock(&sp->lock);
 }
 
-struct ucred space_last_peer(struct bridge *b)
+struct ucred group_last_peer(struct bridge *b)
 {
 	struct ucred last;
 
@@ -269,22 +269,22 @@ struct ucred space_last_peer(struct bridge *b)
 }
 
 /* With the lock: end all sessions. None of them is retained. */
-static void space_expire(struct space *sp)
+static void group_expire(struct space *sp)
 {
 	struct bridge *b;
 	unsigned int i = 0;
 
 	sp->stale = true;
-	while ((b = space_next(sp, NULL, &i))) {
+	while ((b = group_next(sp, NULL, &i))) {
 		if (!b->member.session)
 			continue;
 		log_info("%s: session of pid %d ended: %s", b->device.name,
-			 b->member.pid, space_stale);
+			 b->member.pid, group_stale);
 		session_stop(b->member.session);
 	}
 }
 
-void space_leave(struct bridge *b)
+void group_leave(struct bridge *b)
 {
 	struct space *sp = b->space;
 	unsigned int i = 0;
@@ -292,22 +292,22 @@ void space_leave(struct bridge *b)
 	if (!sp)
 		return;
 	pthread_mutex_lock(&sp->lock);
-	b->member = (struct space_member){ 0 };
+	b->member = (struct group_member){ 0 };
 	sp->changes++;
 	/* Nobody has a device: the next one begins with a container of its own. */
-	if (!space_next(sp, NULL, &i)) {
+	if (!group_next(sp, NULL, &i)) {
 		sp->broken = false;
 		sp->given = false;
 		sp->stale = false;
 		sp->max_maps = 0;
-	} else if (sp->given && !sp->stale && !space_client(sp)) {
-		space_expire(sp);
+	} else if (sp->given && !sp->stale && !holder_devices(sp)) {
+		group_expire(sp);
 	}
 	pthread_cond_broadcast(&sp->changed);
 	pthread_mutex_unlock(&sp->lock);
 }
 
-bool space_keep(struct session *s)
+bool group_keep(struct session *s)
 {
 	struct bridge *b = s->bridge;
 	struct space *sp = b->space;
@@ -317,7 +317,7 @@ bool space_keep(struct session *s)
 		return true;
 	pthread_mutex_lock(&sp->lock);
 	/* Of one that has shown nothing there is nothing to keep. */
-	keep = space_is_same(s) && !sp->broken && !sp->stale;
+	keep = holder_is_same(s) && !sp->broken && !sp->stale;
 	b->member.session = NULL;
 	pthread_cond_broadcast(&sp->changed);
 	pthread_mutex_unlock(&sp->lock);
@@ -325,7 +325,7 @@ bool space_keep(struct session *s)
 }
 
 /* With the lock: why a reset must not touch this one; NULL if it may. */
-static const char *space_reset_obstacle(const struct session *s,
+static const char *group_reset_obstacle(const struct session *s,
 					const struct bridge *other)
 {
 	if (!other->member.session)
@@ -335,7 +335,7 @@ static const char *space_reset_obstacle(const struct session *s,
 	return NULL;
 }
 
-int space_check_reset(struct session *s)
+int group_check_reset(struct session *s)
 {
 	struct space *sp = s->bridge->space;
 	const char *why = NULL;
@@ -345,12 +345,12 @@ int space_check_reset(struct session *s)
 	if (!sp || s->dev.flags & VFIO_DEVICE_FLAGS_RESET)
 		return 0;
 	pthread_mutex_lock(&sp->lock);
-	while (!why && (other = space_next(sp, s->bridge, &i))) {
+	while (!why && (other = group_next(sp, s->bridge, &i))) {
 		if (!vfio_device_reset_touches(&s->dev, other->device.name))
 			continue;
-		why = space_reset_obstacle(s, other);
+		why = group_reset_obstacle(s, other);
 		if (why)
-			space_refuse(s, other, "%s", why);
+			group_refuse(s, other, "%s", why);
 	}
 	pthread_mutex_unlock(&sp->lock);
 	return why ? -EBUSY : 0;

@@ -37,13 +37,13 @@
 
 #include "space.h"
 
-uint64_t space_client(const struct space *sp)
+uint64_t holder_devices(const struct space *sp)
 {
 	uint64_t bits = 0;
 	struct bridge *b;
 	unsigned int i = 0;
 
-	while ((b = space_next(sp, NULL, &i))) {
+	while ((b = group_next(sp, NULL, &i))) {
 		if (b->member.same)
 			bits |= space_bit_of(b);
 	}
@@ -51,8 +51,8 @@ uint64_t space_client(const struct space *sp)
 }
 
 /* Has the session shown the file of @map, with as much right to it? */
-static bool space_has_shown(const struct space_member *m,
-			    const struct space_map *map)
+static bool holder_has_shown(const struct group_member *m,
+			     const struct space_map *map)
 {
 	unsigned int i;
 
@@ -67,7 +67,7 @@ static bool space_has_shown(const struct space_member *m,
 }
 
 /**
- * struct space_search - going through the maps of files
+ * struct holder_search - going through the maps of files
  * @others: whose, by bit
  * @client: those of them that have the group
  * @member: is it the same? NULL if that isn't the question
@@ -76,55 +76,55 @@ static bool space_has_shown(const struct space_member *m,
  * @missing: one is of a file that @member hasn't shown
  * @found: one is of the same file as @map
  */
-struct space_search {
+struct holder_search {
 	uint64_t others;
 	uint64_t client;
-	const struct space_member *member;
+	const struct group_member *member;
 	const struct space_map *map;
 	bool any;
 	bool missing;
 	bool found;
 };
 
-static void space_visit(const void *node, VISIT visit, void *closure)
+static void holder_visit(const void *node, VISIT visit, void *closure)
 {
 	const struct space_map *map = *(const struct space_map *const *)node;
-	struct space_search *search = closure;
+	struct holder_search *search = closure;
 
 	if ((visit != postorder && visit != leaf) || !map->is_file ||
 	    !(map->users & search->others))
 		return;
 	search->any |= map->users & search->client;
 	search->missing |= search->member &&
-			   !space_has_shown(search->member, map);
+			   !holder_has_shown(search->member, map);
 	search->found |= search->map && space_same_file(map, search->map);
 }
 
-bool space_is_same(struct session *s)
+bool holder_is_same(struct session *s)
 {
-	struct space_member *m = &s->bridge->member;
+	struct group_member *m = &s->bridge->member;
 	struct space *sp = s->bridge->space;
-	struct space_search search = {
+	struct holder_search search = {
 		.others = ~space_bit(s),
-		.client = space_client(sp),
+		.client = holder_devices(sp),
 		.member = m,
 	};
 
 	if (m->same || sp->broken || sp->stale || m->looked == sp->changes)
 		return m->same;
 	m->looked = sp->changes;
-	twalk_r(sp->maps, space_visit, &search);
+	twalk_r(sp->maps, holder_visit, &search);
 	m->same = !search.missing && (search.any || !search.client);
 	return m->same;
 }
 
 /* With the lock: one that the session isn't the same as, or NULL. */
-static struct bridge *space_holder(const struct session *s)
+static struct bridge *holder_find(const struct session *s)
 {
 	struct bridge *b, *holder = NULL;
 	unsigned int i = 0;
 
-	while ((b = space_next(s->bridge->space, s->bridge, &i))) {
+	while ((b = group_next(s->bridge->space, s->bridge, &i))) {
 		if (b->member.same)
 			return b;
 		if (b->member.maps)
@@ -134,19 +134,19 @@ static struct bridge *space_holder(const struct session *s)
 }
 
 /* With the lock. */
-static void space_refuse_power(struct session *s)
+static void holder_refuse_power(struct session *s)
 {
-	struct space_member *m = &s->bridge->member;
-	const struct bridge *holder = space_holder(s);
+	struct group_member *m = &s->bridge->member;
+	const struct bridge *holder = holder_find(s);
 
 	if (m->told || !holder)
 		return;
 	m->told = true;
-	space_refuse(s, holder,
+	group_refuse(s, holder,
 		     "it is of the same user, but has not mapped the memory of the client that has the group: until then it can only look");
 }
 
-int space_check_power(struct session *s)
+int holder_check_power(struct session *s)
 {
 	struct space *sp = s->bridge->space;
 	bool same;
@@ -154,14 +154,14 @@ int space_check_power(struct session *s)
 	if (!sp)
 		return 0;
 	pthread_mutex_lock(&sp->lock);
-	same = space_is_same(s);
+	same = holder_is_same(s);
 	if (!same)
-		space_refuse_power(s);
+		holder_refuse_power(s);
 	pthread_mutex_unlock(&sp->lock);
 	return same ? 0 : -EACCES;
 }
 
-bool space_give_fd(struct session *s)
+bool holder_give_fd(struct session *s)
 {
 	struct space *sp = s->bridge->space;
 	bool same;
@@ -169,7 +169,7 @@ bool space_give_fd(struct session *s)
 	if (!sp)
 		return true;
 	pthread_mutex_lock(&sp->lock);
-	same = space_is_same(s);
+	same = holder_is_same(s);
 	if (same)
 		sp->given = true;
 	pthread_mutex_unlock(&sp->lock);
@@ -177,43 +177,43 @@ bool space_give_fd(struct session *s)
 }
 
 /* With the lock: is this a file of the client's that has the group? */
-static bool space_knows(struct space *sp, const struct space_map *map)
+static bool holder_knows(struct space *sp, const struct space_map *map)
 {
-	uint64_t client = space_client(sp);
-	struct space_search search = {
+	uint64_t client = holder_devices(sp);
+	struct holder_search search = {
 		/* It may be gone, and what others had mapped of it left. */
 		.others = client ? client : UINT64_MAX,
 		.map = map,
 	};
 
 	if (map->is_file)
-		twalk_r(sp->maps, space_visit, &search);
+		twalk_r(sp->maps, holder_visit, &search);
 	return search.found;
 }
 
-int space_check_file(struct session *s, const struct space_map *map)
+int holder_check_file(struct session *s, const struct space_map *map)
 {
 	struct space *sp = s->bridge->space;
-	int64_t limit = space_now() + SPACE_CONFLICT_MS;
+	int64_t limit = group_now() + SPACE_CONFLICT_MS;
 	const struct bridge *holder;
 
-	while (!space_is_same(s) && !space_knows(sp, map)) {
+	while (!holder_is_same(s) && !holder_knows(sp, map)) {
 		if (sp->broken || sp->stale || session_is_ending(s))
 			return -ECONNABORTED;
-		holder = space_holder(s);
-		if (holder && space_now() >= limit) {
-			space_refuse(s, holder, "it is of the same user, but shares other memory: session ended");
+		holder = holder_find(s);
+		if (holder && group_now() >= limit) {
+			group_refuse(s, holder, "it is of the same user, but shares other memory: session ended");
 			s->closing = true;
 			return -EACCES;
 		}
-		space_wait(sp);
+		group_wait(sp);
 	}
 	return 0;
 }
 
-void space_show(struct session *s, const struct space_map *map)
+void holder_show(struct session *s, const struct space_map *map)
 {
-	struct space_member *m = &s->bridge->member;
+	struct group_member *m = &s->bridge->member;
 	unsigned int i;
 
 	m->maps++;
@@ -230,5 +230,5 @@ void space_show(struct session *s, const struct space_map *map)
 		m->shown[m->nr_shown++] = map->file;
 	m->shown[i].writeable |= map->file.writeable;
 	/* Now, and not when it is asked: the client may unmap it meanwhile. */
-	space_is_same(s);
+	holder_is_same(s);
 }

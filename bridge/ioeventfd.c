@@ -98,7 +98,7 @@ int ioeventfd_handle(struct session *s, struct msg *m)
 		return -EINVAL;
 	n = ioeventfd_list(s, request->index, which);
 	/* What fires them writes to the device. */
-	ret = n ? space_check_power(s) : 0;
+	ret = n ? holder_check_power(s) : 0;
 	if (ret)
 		return ret;
 	len = sizeof(*reply) + n * sizeof(*io);

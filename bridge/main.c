@@ -177,7 +177,7 @@ static int main_find(struct daemon *d)
 		if (device_check(&d->bridges[i]))
 			return BRIDGE_EXIT_DEVICE;
 	}
-	if (space_start(d)) {
+	if (group_start(d)) {
 		log_err("out of memory");
 		return BRIDGE_EXIT_FAILED;
 	}
@@ -303,7 +303,7 @@ static void main_close(struct daemon *d)
 		listen_close(&d->bridges[i].listener);
 	listen_close(&d->monitor);
 	uevent_stop(d);
-	space_stop(d);
+	group_stop(d);
 }
 
 int main(int argc, char **argv)

@@ -33,7 +33,7 @@ static const struct vfio_region *region_find(const struct session *s,
 static bool region_can_map(struct session *s, const struct vfio_region *region)
 {
 	return s->bridge->opts->mmap &&
-	       region->flags & VFIO_REGION_INFO_FLAG_MMAP && space_give_fd(s);
+	       region->flags & VFIO_REGION_INFO_FLAG_MMAP && holder_give_fd(s);
 }
 
 /* Offsets into region->caps of the capabilities that the client is told of. */
@@ -227,7 +227,7 @@ int region_handle_write(struct session *s, struct msg *m)
 		return ret;
 	if (request->count > m->len - sizeof(*request))
 		return -EINVAL;
-	ret = space_check_power(s);
+	ret = holder_check_power(s);
 	if (!ret)
 		ret = shadow_pull(s);
 	if (ret)
@@ -273,7 +273,7 @@ int region_handle_write_multi(struct session *s, struct msg *m)
 	if (request->wr_cnt >
 	    (m->len - sizeof(*request)) / sizeof(request->wrs[0]))
 		return -EINVAL;
-	ret = space_check_power(s);
+	ret = holder_check_power(s);
 	if (!ret)
 		ret = shadow_pull(s);
 	if (ret)

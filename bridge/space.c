@@ -156,7 +156,7 @@ static int space_make_way(struct session *s, const struct space_map *map,
 			  struct space_map **old)
 {
 	struct space *sp = s->bridge->space;
-	int64_t limit = space_now() + SPACE_CONFLICT_MS;
+	int64_t limit = group_now() + SPACE_CONFLICT_MS;
 	struct space_map *found;
 
 	while ((found = space_find(sp, map->iova, map->size))) {
@@ -164,13 +164,13 @@ static int space_make_way(struct session *s, const struct space_map *map,
 			return -ECONNABORTED;
 		if (!found->busy && space_alike(found, map))
 			break;
-		if (!found->busy && space_now() >= limit) {
-			space_refuse(s, space_user(sp, found, 0),
+		if (!found->busy && group_now() >= limit) {
+			group_refuse(s, space_user(sp, found, 0),
 				     "what it maps at %#llx overlaps another map and is not the same",
 				     (unsigned long long)map->iova);
 			return -EEXIST;
 		}
-		space_wait(sp);
+		group_wait(sp);
 	}
 	*old = found;
 	return 0;
@@ -215,7 +215,7 @@ static int space_claim(struct session *s, const struct space_map *map,
 	*new = NULL;
 	pthread_mutex_lock(&sp->lock);
 	ret = sp->broken || sp->stale ? -ECONNABORTED :
-		space_check_file(s, map);
+		holder_check_file(s, map);
 	if (!ret)
 		ret = space_make_way(s, map, &old);
 	if (!ret && old)
@@ -223,7 +223,7 @@ static int space_claim(struct session *s, const struct space_map *map,
 	else if (!ret)
 		ret = space_insert(sp, map, new);
 	if (!ret && old)
-		space_show(s, map);
+		holder_show(s, map);
 	pthread_mutex_unlock(&sp->lock);
 	return ret;
 }
@@ -253,7 +253,7 @@ int space_map(struct session *s, const struct vfio_user_dma_map *request,
 	if (ret)
 		space_remove(sp, new);
 	else
-		space_show(s, &map);
+		holder_show(s, &map);
 	pthread_cond_broadcast(&sp->changed);
 	pthread_mutex_unlock(&sp->lock);
 	if (!ret)
@@ -279,7 +279,7 @@ static uint64_t space_break(const struct bridge *self)
 	unsigned int i = 0;
 
 	sp->broken = true;
-	while ((b = space_next(sp, self, &i))) {
+	while ((b = group_next(sp, self, &i))) {
 		if (!b->member.session) {
 			retained |= UINT64_C(1) << b->index;
 			continue;

@@ -73,63 +73,63 @@ static inline uint64_t space_bit(const struct session *s)
 	return space_bit_of(s->bridge);
 }
 
-/* The caller of each of the following, but space_now(), holds the lock. */
+/* The caller of each of the following, but group_now(), holds the lock. */
 
 /* group.c */
 
-/** space_now() - CLOCK_MONOTONIC, in milliseconds */
-int64_t space_now(void);
+/** group_now() - CLOCK_MONOTONIC, in milliseconds */
+int64_t group_now(void);
 
 /**
- * space_wait() - wait until something has changed, for a moment at most
+ * group_wait() - wait until something has changed, for a moment at most
  * @sp: the space; its lock is given up meanwhile
  *
  * Who waits looks itself whether it still should: whether its session ends, and
  * what time it is.
  */
-void space_wait(struct space *sp);
+void group_wait(struct space *sp);
 
 /**
- * space_next() - go through the members of a group
+ * group_next() - go through the members of a group
  * @sp: the space
  * @self: is left out; may be NULL
  * @i: 0 at first
  *
  * Return: a member that has a session or is retained; NULL after the last.
  */
-struct bridge *space_next(const struct space *sp, const struct bridge *self,
+struct bridge *group_next(const struct space *sp, const struct bridge *self,
 			  unsigned int *i);
 
 /**
- * space_refuse() - one line about a refusal: who is in the way, and why
+ * group_refuse() - one line about a refusal: who is in the way, and why
  * @s: the session that is refused something
  * @other: who is in the way, a member
  * @fmt: why
  */
-void __printf(3, 4) space_refuse(const struct session *s,
+void __printf(3, 4) group_refuse(const struct session *s,
 				 const struct bridge *other,
 				 const char *fmt, ...);
 
 /* holder.c */
 
 /**
- * space_is_same() - is it the client that has the group, or becomes it now?
+ * holder_is_same() - is it the client that has the group, or becomes it now?
  * @s: the session, a member; this is its thread
  *
  * Who isn't any more than it was when it last asked is told so at once.
  */
-bool space_is_same(struct session *s);
+bool holder_is_same(struct session *s);
 
 /**
- * space_client() - the devices of the client that has the group
+ * holder_devices() - the devices of the client that has the group
  * @sp: the space
  *
  * Return: a bit each, by index of the bridge; 0 if nobody has it.
  */
-uint64_t space_client(const struct space *sp);
+uint64_t holder_devices(const struct space *sp);
 
 /**
- * space_check_file() - is it the memory of the client that has the group?
+ * holder_check_file() - is it the memory of the client that has the group?
  * @s: the session; this is its thread
  * @map: what it wants to map
  *
@@ -139,14 +139,14 @@ uint64_t space_client(const struct space *sp);
  * Return: 0; -EACCES, which the log says: it isn't, and the session is closing;
  * -ECONNABORTED: the session ends for another reason.
  */
-int space_check_file(struct session *s, const struct space_map *map);
+int holder_check_file(struct session *s, const struct space_map *map);
 
 /**
- * space_show() - the session's map is there: what does that show?
+ * holder_show() - the session's map is there: what does that show?
  * @s: the session; this is its thread
  * @map: the map; counted
  */
-void space_show(struct session *s, const struct space_map *map);
+void holder_show(struct session *s, const struct space_map *map);
 
 /* space.c */
 

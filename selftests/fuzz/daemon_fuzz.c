@@ -369,8 +369,8 @@ static void check_devices(const struct options *opts)
 			device_check(b);
 	}
 	power_check(&d);
-	if (!space_start(&d))
-		space_stop(&d);
+	if (!group_start(&d))
+		group_stop(&d);
 }
 
 static void start(struct fuzz *f, int argc, char **argv)

@@ -915,7 +915,7 @@ static void run(struct fuzz *f)
 	if (how & HOW_RULES)
 		set_rules(f);
 	daemon_.nr_bridges = nr;
-	fuzz_require(!space_start(&daemon_), "there is memory");
+	fuzz_require(!group_start(&daemon_), "there is memory");
 	serve_clients(f, nr, how);
 	if (too & TOO_OTHER_UID) {
 		daemon_.bridges[0].retained_uid++;
@@ -929,7 +929,7 @@ static void run(struct fuzz *f)
 		serve_clients(f, nr, how);
 	for (i = 0; i < nr; i++)
 		device_drop_retained(&daemon_.bridges[i]);
-	space_stop(&daemon_);
+	group_stop(&daemon_);
 	check_clean(how & HOW_RULES);
 	fake_rules_clear(&root);
 }
