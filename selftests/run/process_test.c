@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/openat2.h>
+#include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -523,15 +524,56 @@ TEST_F(process, a_thread_closes_its_own_copies)
 	EXPECT_TRUE(works(self->p.device));
 }
 
+/* So that one can see whether it is the same when it is opened again. */
+static bool leave_mark(int device)
+{
+	uint16_t command = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+
+	return pwrite(device, &command, 2, CONFIG + PCI_COMMAND) == 2 &&
+	       pread(device, &command, 2, CONFIG + PCI_COMMAND) == 2 &&
+	       command & PCI_COMMAND_MASTER;
+}
+
+/* Nobody had it any more, so it was closed, and begins anew. */
+static bool opens_afresh(struct plain *p)
+{
+	uint16_t command;
+
+	p->device = ioctl(p->group, VFIO_GROUP_GET_DEVICE_FD, p->bdf);
+	return works(p->device) &&
+	       pread(p->device, &command, 2, CONFIG + PCI_COMMAND) == 2 &&
+	       !(command & PCI_COMMAND_MASTER);
+}
+
 TEST_F(process, closes_all_copies_without_threads)
 {
 	int device = self->p.device;
 
+	ASSERT_TRUE(leave_mark(device));
 	ASSERT_EQ(0, close_range(device, device, CLOSE_RANGE_UNSHARE));
 	EXPECT_FALSE(works(device));
-	self->p.device = ioctl(self->p.group, VFIO_GROUP_GET_DEVICE_FD,
-			       self->p.bdf);
-	EXPECT_TRUE(works(self->p.device));
+	EXPECT_TRUE(opens_afresh(&self->p));
+}
+
+static void *close_for_all(void *arg)
+{
+	int device = *(int *)arg;
+
+	return close_range(device, device, 0) ? "close_range() failed" : NULL;
+}
+
+TEST_F(process, a_thread_closes_for_all)
+{
+	int device = self->p.device;
+	pthread_t thread;
+	void *why;
+
+	ASSERT_TRUE(leave_mark(device));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, close_for_all, &device));
+	ASSERT_EQ(0, pthread_join(thread, &why));
+	EXPECT_EQ(NULL, why);
+	EXPECT_FALSE(works(device));
+	EXPECT_TRUE(opens_afresh(&self->p));
 }
 
 TEST_HARNESS_MAIN
