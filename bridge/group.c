@@ -35,7 +35,7 @@
 /* How often those who wait look whether they still should. */
 #define GROUP_STEP_MS		50
 
-static struct space *group_new_space(struct daemon *d, int group)
+static struct space *group_new_space(struct daemon *d)
 {
 	struct space *sp = calloc(1, sizeof(*sp));
 	pthread_condattr_t attr;
@@ -43,7 +43,6 @@ static struct space *group_new_space(struct daemon *d, int group)
 	if (!sp)
 		return NULL;
 	sp->daemon = d;
-	sp->group = group;
 	sp->changes = 1;
 	pthread_mutex_init(&sp->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -62,7 +61,7 @@ int group_start(struct daemon *d)
 			if (a->group < 0 || b->group != a->group || b->space)
 				continue;
 			if (!a->space)
-				a->space = group_new_space(d, a->group);
+				a->space = group_new_space(d);
 			if (!a->space)
 				return -ENOMEM;
 			b->space = a->space;

@@ -35,7 +35,6 @@ struct space_map {
 /**
  * struct space - what the devices of one group share
  * @daemon: whose
- * @group: IOMMU group
  * @lock: protects what follows, and the members
  * @changed: something has gone, or isn't busy any more
  * @maps: of struct space_map, see tsearch(3); none overlap
@@ -49,7 +48,6 @@ struct space_map {
  */
 struct space {
 	struct daemon *daemon;
-	int group;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	void *maps;
