@@ -28,7 +28,6 @@
 #define SIZE		0x10000
 #define DEVICE_B	"0000:02:00.0"
 #define WAIT_MS		8000
-#define STEP_MS		1
 /* Calls that a session makes, at most. */
 #define MAX_CALLS	FAKE_CALL_LOG_LEN
 /* For one test that tries them all, in seconds, on a machine that is busy. */
@@ -226,35 +225,6 @@ static unsigned int occurrence(const struct recording *in, unsigned int at,
 	return nth;
 }
 
-/* Hold a call, the next time that a session comes to it. */
-static void hold(struct peer *peer, const struct fake_call_entry *call,
-		 unsigned int nth)
-{
-	const struct fake_rule rule = {
-		.call = call->call,
-		.kind = call->kind,
-		.request = call->request,
-		.nth = nth,
-		.delay_ms = FAKE_HOLD,
-		.stubborn = true,
-	};
-
-	fake_rule_set(&peer->root, 0, &rule);
-}
-
-static bool wait_held(const struct peer *peer, unsigned int nth)
-{
-	const struct fake_rule *rule = &peer->root.control->rules[0];
-	unsigned int ms;
-
-	for (ms = 0; ms < WAIT_MS; ms += STEP_MS) {
-		if (__atomic_load_n(&rule->seen, __ATOMIC_ACQUIRE) >= nth)
-			return true;
-		peer_pause(STEP_MS);
-	}
-	return false;
-}
-
 /* A client that does all of it, in a process of its own. */
 static pid_t serve_apart(struct peer *peer, int memory)
 {
@@ -315,9 +285,9 @@ static const char *try_call(struct _test_data_blocked *self, unsigned int i)
 	int another;
 	pid_t pid;
 
-	hold(self->a, &self->recording.calls[i], nth);
+	peer_hold(self->a, &self->recording.calls[i], nth);
 	pid = serve_apart(self->a, self->memory);
-	if (!wait_held(self->a, nth))
+	if (!peer_wait_held(self->a, nth))
 		return "the session doesn't come so far";
 	if (!status_is_told(self->a))
 		wrong = "no status";
@@ -378,9 +348,9 @@ static const char *try_end(struct _test_data_blocked *self, unsigned int i)
 	pid_t pid;
 
 	nth = occurrence(&self->recording, i, &last);
-	hold(self->a, &self->recording.calls[i], nth);
+	peer_hold(self->a, &self->recording.calls[i], nth);
 	pid = serve_apart(self->a, self->memory);
-	if (!wait_held(self->a, nth))
+	if (!peer_wait_held(self->a, nth))
 		return "the session doesn't come so far";
 	if (peer_connect(self->b))
 		return "the other device isn't served";
@@ -436,9 +406,9 @@ TEST_F(blocked, end_comes_before_the_next_device_is_tried)
 	};
 	struct fake_daemon *daemon = &self->a->daemon;
 
-	hold(self->a, &info, 1);
+	peer_hold(self->a, &info, 1);
 	ASSERT_EQ(0, fake_daemon_spawn(daemon, &self->a->root, args));
-	ASSERT_TRUE(wait_held(self->a, 1));
+	ASSERT_TRUE(peer_wait_held(self->a, 1));
 	kill(daemon->pid, SIGTERM);
 	fake_rules_clear(&self->a->root);
 	EXPECT_EQ(0, fake_daemon_wait(daemon, WAIT_MS));
@@ -488,9 +458,9 @@ TEST_F(retained, nobody_else_waits_for_one_that_is_given_back)
 	json_t *status;
 	int next;
 
-	hold(self->a, &any_close, 1);
+	peer_hold(self->a, &any_close, 1);
 	ASSERT_EQ(1, fake_irq_raise(self->a->root.control, PEER_REQ, 0));
-	ASSERT_TRUE(wait_held(self->a, 1));
+	ASSERT_TRUE(peer_wait_held(self->a, 1));
 	next = wire_connect(self->a->daemon.socket);
 	status = peer_status(self->a);
 	EXPECT_NE(NULL, status);
@@ -509,9 +479,9 @@ TEST_F(retained, end_comes_with_the_one_that_is_given_back)
 {
 	struct fake_daemon *daemon = &self->a->daemon;
 
-	hold(self->a, &any_close, 1);
+	peer_hold(self->a, &any_close, 1);
 	ASSERT_EQ(1, fake_irq_raise(self->a->root.control, PEER_REQ, 0));
-	ASSERT_TRUE(wait_held(self->a, 1));
+	ASSERT_TRUE(peer_wait_held(self->a, 1));
 	ASSERT_EQ(0, peer_connect(self->b));
 	kill(daemon->pid, SIGTERM);
 	EXPECT_TRUE(wire_closed(self->b->sock));
@@ -534,10 +504,10 @@ TEST_F_TIMEOUT(retained, end_that_the_kernel_keeps_from_coming, TIME)
 	peer_config(&config, PEER_TYPE1);
 	config.migration = VFIO_USER_MIGRATION_STOP_COPY;
 	ASSERT_EQ(0, peer_start(&other, &config, NULL));
-	hold(&other, &map, 1);
+	peer_hold(&other, &map, 1);
 	pid = serve_apart(&other, self->memory);
-	ASSERT_TRUE(wait_held(&other, 1));
-	hold(self->a, &any_close, 1);
+	ASSERT_TRUE(peer_wait_held(&other, 1));
+	peer_hold(self->a, &any_close, 1);
 
 	kill(daemon->pid, SIGTERM);
 	kill(other.daemon.pid, SIGTERM);

@@ -229,6 +229,34 @@ const uint64_t *peer_ioctls(const struct peer *peer, enum fake_kind kind,
 	return &peer->root.control->ioctls[kind][_IOC_NR(request)];
 }
 
+void peer_hold(struct peer *peer, const struct fake_call_entry *call,
+	       unsigned int nth)
+{
+	const struct fake_rule rule = {
+		.call = call->call,
+		.kind = call->kind,
+		.request = call->request,
+		.nth = nth,
+		.delay_ms = FAKE_HOLD,
+		.stubborn = true,
+	};
+
+	fake_rule_set(&peer->root, 0, &rule);
+}
+
+bool peer_wait_held(const struct peer *peer, unsigned int nth)
+{
+	const struct fake_rule *rule = &peer->root.control->rules[0];
+	unsigned int ms;
+
+	for (ms = 0; ms < PEER_WAIT_MS; ms += PEER_STEP_MS) {
+		if (__atomic_load_n(&rule->seen, __ATOMIC_ACQUIRE) >= nth)
+			return true;
+		peer_pause(PEER_STEP_MS);
+	}
+	return false;
+}
+
 unsigned int peer_log_count(const struct peer *peer, const char *text)
 {
 	char log[65536];

@@ -126,6 +126,20 @@ int peer_nr_fds(const struct peer *peer);
 const uint64_t *peer_ioctls(const struct peer *peer, enum fake_kind kind,
 			    unsigned long request);
 
+/**
+ * peer_hold() - hold a call of the daemon's, as a kernel that doesn't return
+ * @peer: whose daemon; this is its rule 0
+ * @call: which
+ * @nth: the next time is 1
+ *
+ * Until fake_rules_clear(), no signal ends it.
+ */
+void peer_hold(struct peer *peer, const struct fake_call_entry *call,
+	       unsigned int nth);
+
+/** peer_wait_held() - wait until the daemon has come to it; false if not */
+bool peer_wait_held(const struct peer *peer, unsigned int nth);
+
 /** peer_log_has() - has the daemon logged a line with @text in it? */
 bool peer_log_has(const struct peer *peer, const char *text);
 
