@@ -836,6 +836,8 @@ TEST_F(machine, one_holder)
 	EXPECT_EQ(-EINVAL, open_cdev(&second));
 	close_all(&second);
 	EXPECT_EQ(-EBUSY, open_group(&second));
+	/* Not as late as the device: the group itself isn't given. */
+	EXPECT_EQ(-1, second.group);
 	close_all(&second);
 	close_all(&self->dev);
 
@@ -1256,6 +1258,8 @@ TEST_F(machine, what_a_bus_reset_touches)
 #define PROBE		VFIO_DEVICE_FEATURE_PROBE
 #define MIGRATION	VFIO_DEVICE_FEATURE_MIGRATION
 #define MIG_STATE	VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE
+#define SLEEP		VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY
+#define WAKE		VFIO_DEVICE_FEATURE_LOW_POWER_EXIT
 #define LOG_START	VFIO_DEVICE_FEATURE_DMA_LOGGING_START
 #define LOG_STOP	VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP
 #define LOG_REPORT	VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT
@@ -1323,8 +1327,8 @@ TEST_F(machine, features_are_checked)
 	ASSERT_EQ(0, open_cdev(&self->dev));
 	EXPECT_EQ(ENOTTY, feature(self->dev.device, PROBE | 0, data, 0));
 	EXPECT_EQ(ENOTTY, feature(self->dev.device, PROBE | 0xffff, data, 0));
-	EXPECT_EQ(EINVAL, feature(self->dev.device, PROBE << 1 | MIGRATION,
-				  data, 8));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, PROBE << 1 | GET |
+				  MIGRATION, data, 8));
 	EXPECT_EQ(EINVAL, feature(self->dev.device, GET | SET, data, 8));
 	EXPECT_EQ(EINVAL, feature(self->dev.device, MIGRATION, data, 8));
 	EXPECT_EQ(EINVAL, feature(self->dev.device, SET | MIGRATION, data, 8));
@@ -1621,6 +1625,39 @@ TEST_F(machine, dma_logging_is_checked)
 					&bits));
 }
 
+TEST_F(machine, low_power)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	uint64_t none = 0;
+
+	ASSERT_EQ(0, open_cdev(&self->dev));
+	EXPECT_EQ(ENOTTY, feature(self->dev.device, SET | SLEEP, &none, 0));
+	EXPECT_EQ(ENOTTY, feature(self->dev.device, PROBE | WAKE, &none, 0));
+	self->control->config.low_power = true;
+	EXPECT_EQ(0, feature(self->dev.device, PROBE | SET | SLEEP, &none, 0));
+	EXPECT_EQ(EINVAL, feature(self->dev.device, GET | SLEEP, &none, 0));
+	EXPECT_FALSE(self->control->asleep);
+
+	EXPECT_EQ(0, feature(self->dev.device, SET | SLEEP, &none, 0));
+	EXPECT_TRUE(self->control->asleep);
+	EXPECT_EQ(EINVAL, feature(self->dev.device, SET | SLEEP, &none, 0));
+	EXPECT_EQ(1, self->control->sleeps);
+	EXPECT_EQ(0, self->control->disturbed);
+	EXPECT_EQ(0, ioctl(self->dev.device, VFIO_DEVICE_GET_INFO, &info));
+	EXPECT_EQ(1, self->control->disturbed);
+	EXPECT_EQ(0, feature(self->dev.device, SET | WAKE, &none, 0));
+	EXPECT_FALSE(self->control->asleep);
+	EXPECT_EQ(0, feature(self->dev.device, SET | WAKE, &none, 0));
+	EXPECT_EQ(0, ioctl(self->dev.device, VFIO_DEVICE_GET_INFO, &info));
+	EXPECT_EQ(1, self->control->disturbed);
+
+	/* Who closes it wakes it. */
+	EXPECT_EQ(0, feature(self->dev.device, SET | SLEEP, &none, 0));
+	EXPECT_EQ(2, self->control->sleeps);
+	close_all(&self->dev);
+	EXPECT_FALSE(self->control->asleep);
+}
+
 static int ioeventfd(int device, uint64_t offset, uint32_t flags,
 		     uint64_t data, int fd)
 {
@@ -1638,8 +1675,13 @@ static int ioeventfd(int device, uint64_t offset, uint32_t flags,
 TEST_F(machine, ioeventfds_are_checked)
 {
 	const off_t bar2 = REGION(FAKE_MSIX_BAR);
-	struct vfio_device_ioeventfd small = { .argsz = sizeof(small) - 1 };
 	int event = new_eventfd(), i;
+	struct vfio_device_ioeventfd small = {
+		.argsz = sizeof(small) - 1,
+		.flags = 4,
+		.offset = 0x100,
+		.fd = event,
+	};
 
 	ASSERT_EQ(0, open_cdev(&self->dev));
 	EXPECT_EQ(EINVAL, ERRNO_OF(ioctl(self->dev.device,
@@ -2283,18 +2325,23 @@ static int attach_to(int device, uint32_t ioas)
 			      &attach));
 }
 
-static int reset_bus(const struct opened *dev)
+static int reset_bus_with(int device, int group, uint32_t count)
 {
 	struct {
 		struct vfio_pci_hot_reset reset;
-		int32_t group;
+		int32_t groups[2];
 	} arg = {
 		.reset.argsz = sizeof(arg),
-		.reset.count = dev->group >= 0,
-		.group = dev->group,
+		.reset.count = count,
+		.groups = { group, group },
 	};
 
-	return ERRNO_OF(ioctl(dev->device, VFIO_DEVICE_PCI_HOT_RESET, &arg));
+	return ERRNO_OF(ioctl(device, VFIO_DEVICE_PCI_HOT_RESET, &arg));
+}
+
+static int reset_bus(const struct opened *dev)
+{
+	return reset_bus_with(dev->device, dev->group, dev->group >= 0);
 }
 
 TEST_F(couple, group_gives_its_own_devices)
@@ -2328,12 +2375,13 @@ TEST_F(couple, group_has_one_owner_and_one_address_space)
 	ASSERT_LE(0, stranger);
 	EXPECT_EQ(same ? EPERM : 0, bind_to(self->other, stranger));
 	close(stranger);
-	if (!same)
-		return;
+	close_fd(&self->other);
 
+	self->other = open("/dev/vfio/devices/vfio1", O_RDWR);
 	ASSERT_EQ(0, bind_to(self->other, self->dev.container));
 	ASSERT_EQ(0, ioctl(self->dev.container, ABI_IOMMU_IOAS_ALLOC, &alloc));
-	EXPECT_EQ(EINVAL, attach_to(self->other, alloc.out_ioas_id));
+	EXPECT_EQ(same ? EINVAL : 0,
+		  attach_to(self->other, alloc.out_ioas_id));
 	EXPECT_EQ(0, attach_to(self->other, self->dev.ioas));
 
 	/* What is left alone may go where it likes. */
@@ -2357,6 +2405,26 @@ TEST_F(couple, bus_is_reset_by_who_owns_all_of_it)
 	EXPECT_EQ(0, reset_bus(&self->dev));
 	EXPECT_EQ(0, reg_read(self->other, FAKE_REG_SCRATCH));
 	EXPECT_EQ(same ? 3 : 1, self->control->hot_resets);
+}
+
+/* Alone on its bus; the other is on the next. */
+TEST_F(couple, bus_is_reset_with_the_fd_of_its_group)
+{
+	bool same = variant->group == 7;
+	int group;
+
+	strcpy(self->control->config.more[0].name, "0000:02:01.0");
+	ASSERT_EQ(0, open_group(&self->dev));
+	group = open(same ? "/dev/vfio/vfio" : "/dev/vfio/8", O_RDWR);
+	ASSERT_LE(0, group);
+	EXPECT_EQ(EINVAL, reset_bus_with(self->dev.device, group, 1));
+	EXPECT_EQ(EINVAL, reset_bus_with(self->dev.device, self->dev.group, 0));
+	EXPECT_EQ(EINVAL, reset_bus_with(self->dev.device, self->dev.group, 2));
+	EXPECT_EQ(EBADF, reset_bus_with(self->dev.device, 9999, 1));
+	EXPECT_EQ(0, self->control->hot_resets);
+	EXPECT_EQ(0, reset_bus_with(self->dev.device, self->dev.group, 1));
+	EXPECT_EQ(1, self->control->hot_resets);
+	close(group);
 }
 
 TEST_HARNESS_MAIN
