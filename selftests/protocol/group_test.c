@@ -844,6 +844,7 @@ TEST_F(group, reset_of_the_bus_with_one_of_the_same_client)
 	EXPECT_EQ(0, wire_reset(self->a->sock));
 	EXPECT_EQ(1, self->a->root.control->hot_resets);
 	EXPECT_EQ(0, peer_get64(self->b, FAKE_REG_SCRATCH));
+	EXPECT_FALSE(peer_log_has(self->a, "refused"));
 }
 
 TEST_F(group, no_reset_of_the_bus_with_one_that_has_shown_nothing)
@@ -1026,6 +1027,12 @@ TEST(maps_are_counted_together)
 	EXPECT_EQ(0, map(&pair.b, IOVA + 2 * SIZE, memory));
 	EXPECT_EQ(ENOSPC, map(&pair.a, IOVA + 3 * SIZE, memory));
 	EXPECT_EQ(0, map(&pair.b, IOVA + SIZE, memory));
+
+	/* The next container is another one. */
+	close_fd(&pair.b.sock);
+	ASSERT_EQ(0, peer_hang_up(&pair.a));
+	ASSERT_EQ(0, peer_connect(&pair.a));
+	EXPECT_EQ(100, pair.a.max_maps);
 	EXPECT_EQ(0, pair_close(&pair));
 	close(memory);
 }
