@@ -267,6 +267,9 @@ TEST_F(end, fd_of_an_earlier_client)
 	ASSERT_EQ(0, peer_connect(self->a));
 	ASSERT_EQ(0, peer_connect(self->b));
 	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
+	/* Nor does one that somebody would have liked to have. */
+	ASSERT_EQ(0, wire_region_info(self->b->sock, PEER_BAR0, 4096, &r));
+	ASSERT_EQ(0, r.nr_fds);
 	close_fd(&self->a->sock);
 	ASSERT_EQ(0, pair_wait_left(self->b, PAIR_DEVICE_A));
 	EXPECT_TRUE(has_the_group(self->b, IOVA, self->foreign));

@@ -28,6 +28,9 @@
 /* Nobody. */
 #define OTHER_UID	65534
 
+/* Files that a session can show. */
+#define MAX_SHOWN	64
+
 static const char *const no_args[] = { NULL };
 
 FIXTURE(group)
@@ -273,6 +276,7 @@ TEST_F(group, one_client_has_both)
 	EXPECT_EQ(1, nr_maps(self->a));
 	EXPECT_TRUE(reaches(self->a, IOVA));
 	EXPECT_TRUE(reaches(self->b, IOVA));
+	EXPECT_FALSE(peer_log_has(self->a, "refused"));
 }
 
 TEST_F(group, registers_and_interrupts_are_its_own)
@@ -488,6 +492,48 @@ TEST_F(group, memory_of_a_device_node_has_to_be_shown)
 	}
 	close(one);
 	close(other);
+}
+
+/* Each of these files, one behind the other. */
+static int map_files(const struct peer *peer, const int *fds, unsigned int nr)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < nr && !ret; i++)
+		ret = map(peer, IOVA + i * SIZE, fds[i]);
+	return ret;
+}
+
+/* With one more, nobody can show to be the same. */
+TEST_F(group, as_many_files_as_can_be_shown)
+{
+	int fds[MAX_SHOWN + 1];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = peer_memory(SIZE);
+		ASSERT_LE(0, fds[i]);
+	}
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map_files(self->a, fds, MAX_SHOWN));
+	/* One twice is one. */
+	ASSERT_EQ(0, map(self->b, 2 * IOVA + MAX_SHOWN * SIZE, fds[0]));
+	ASSERT_EQ(0, map_files(self->b, fds, MAX_SHOWN - 1));
+	EXPECT_TRUE(is_powerless(self->b));
+	ASSERT_EQ(0, map(self->b, IOVA + (MAX_SHOWN - 1) * SIZE,
+			 fds[MAX_SHOWN - 1]));
+	EXPECT_EQ(1, gets_fd(self->b));
+
+	close_fd(&self->b->sock);
+	ASSERT_EQ(0, pair_wait_left(self->a, PAIR_DEVICE_B));
+	ASSERT_EQ(0, map(self->a, IOVA + MAX_SHOWN * SIZE,
+			 fds[MAX_SHOWN]));
+	ASSERT_EQ(0, peer_connect(self->b));
+	ASSERT_EQ(0, map_files(self->b, fds, ARRAY_SIZE(fds)));
+	EXPECT_TRUE(is_powerless(self->b));
+	for (i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
 }
 
 /* A file of no name, with memory in it, on the disk. */
@@ -1095,6 +1141,29 @@ TEST(type1_maps_no_device_but_the_sessions_own)
 	close(a);
 	close(b);
 	close(other);
+	close(memory);
+	EXPECT_EQ(0, pair_close(&pair));
+}
+
+/* Nobody else has it, so nobody else has to show it. */
+TEST(registers_need_not_be_shown)
+{
+	int bar, memory = peer_memory(SIZE);
+	struct fake_config config;
+	struct pair pair;
+	uint64_t at = 0;
+
+	pair_init(&pair);
+	pair_config(&config, PEER_TYPE1);
+	ASSERT_EQ(0, start(&pair, &config, no_args));
+	ASSERT_EQ(0, map(&pair.a, IOVA, memory));
+	bar = get_bar(&pair.a, &at);
+	ASSERT_LE(0, bar);
+	ASSERT_EQ(0, map_bar(&pair.a, IOVA + SIZE, bar, at));
+	EXPECT_TRUE(is_powerless(&pair.b));
+	EXPECT_EQ(0, map(&pair.b, IOVA, memory));
+	EXPECT_EQ(1, gets_fd(&pair.b));
+	close(bar);
 	close(memory);
 	EXPECT_EQ(0, pair_close(&pair));
 }
