@@ -453,22 +453,50 @@ TEST_F(group, all_of_the_memory_has_to_be_shown)
 	EXPECT_TRUE(reaches(self->b, IOVA + SIZE));
 }
 
+/* The file that an fd is of, once more, for something else. */
+static int reopen(int fd, int mode)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, mode | O_CLOEXEC);
+}
+
+static int map_to_read(const struct peer *peer, uint64_t iova, int fd)
+{
+	return wire_map(peer->sock, iova, SIZE, VFIO_USER_DMA_MAP_READ, fd, 0);
+}
+
 /* Who can only read the memory isn't who lets its device write to it. */
 TEST_F(group, what_can_only_be_read_shows_nothing)
 {
-	char path[64];
-	int fd;
+	int fd = reopen(self->memory, O_RDONLY);
 
+	ASSERT_LE(0, fd);
 	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
 	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", self->memory);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	ASSERT_LE(0, fd);
-	EXPECT_EQ(0, wire_map(self->b->sock, IOVA + SIZE, SIZE,
-			      VFIO_USER_DMA_MAP_READ, fd, 0));
-	close(fd);
+	EXPECT_EQ(0, map_to_read(self->b, IOVA + SIZE, fd));
 	EXPECT_TRUE(is_powerless(self->b));
 	EXPECT_FALSE(reaches(self->b, IOVA));
+
+	/* Until it can write to it as well. */
+	EXPECT_EQ(0, map(self->b, IOVA, self->memory));
+	EXPECT_EQ(1, gets_fd(self->b));
+	close(fd);
+}
+
+/* If the other's can only read it, whoever can read it could have done that. */
+TEST_F(group, what_is_only_read_is_shown_by_reading)
+{
+	int fd = reopen(self->memory, O_RDONLY);
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
+	ASSERT_EQ(0, map_to_read(self->a, IOVA, self->memory));
+	EXPECT_TRUE(is_powerless(self->b));
+	EXPECT_EQ(0, map_to_read(self->b, IOVA + SIZE, fd));
+	EXPECT_EQ(1, gets_fd(self->b));
+	close(fd);
 }
 
 /* Memory that isn't a regular file is memory all the same. */
@@ -626,19 +654,31 @@ TEST_F(group, client_that_has_gone_without_an_fd)
 	EXPECT_TRUE(reaches(self->b, IOVA));
 }
 
-/* A file by which the client can only read is no way to have it written. */
+/*
+ * A file by which the client can only read is no way to have it written, nor the
+ * other way round: the kernel, which says so else, isn't asked again.
+ */
 TEST_F(group, same_map_takes_the_same_rights)
 {
-	char path[64];
-	int fd;
+	int to_read = reopen(self->memory, O_RDONLY);
+	int to_write = reopen(self->memory, O_WRONLY);
 
+	ASSERT_LE(0, to_read);
+	ASSERT_LE(0, to_write);
 	ASSERT_EQ(0, start(&self->pair, &self->config, no_args));
 	ASSERT_EQ(0, map(self->a, IOVA, self->memory));
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", self->memory);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	ASSERT_LE(0, fd);
-	EXPECT_EQ(EACCES, map(self->b, IOVA, fd));
-	close(fd);
+	EXPECT_EQ(EACCES, map(self->b, IOVA, to_read));
+	EXPECT_EQ(EACCES, map(self->b, IOVA, to_write));
+	ASSERT_EQ(0, map_to_read(self->a, IOVA + SIZE, self->memory));
+	EXPECT_EQ(EACCES, map_to_read(self->b, IOVA + SIZE, to_write));
+	EXPECT_TRUE(is_powerless(self->b));
+
+	/* The session goes on. */
+	EXPECT_EQ(0, map_to_read(self->b, IOVA + SIZE, to_read));
+	EXPECT_EQ(0, map(self->b, IOVA, self->memory));
+	EXPECT_EQ(1, gets_fd(self->b));
+	close(to_read);
+	close(to_write);
 }
 
 TEST_F(group, other_user_waits_for_the_last)
