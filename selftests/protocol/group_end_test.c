@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "abi/iommufd.h"
+#include "abi/vfio.h"
 #include "pair.h"
 #include "util.h"
 
@@ -434,6 +435,34 @@ TEST_F(end, retained_device_of_another_user)
 	ASSERT_EQ(1, fake_irq_raise(self->a->root.control, PEER_REQ, 0));
 	ASSERT_EQ(0, peer_wait_idle(self->a));
 	EXPECT_EQ(0, pair_as(self->b, OTHER_UID));
+}
+
+/* Who got no device has no place in the group either. */
+TEST_F(end, device_that_can_not_be_opened)
+{
+	static const struct fake_call_entry calls[2][2] = {
+		{
+			{ FAKE_IOCTL, FAKE_DEVICE,
+			  ABI_VFIO_DEVICE_BIND_IOMMUFD },
+			{ FAKE_IOCTL, FAKE_IOMMUFD,
+			  ABI_IOMMU_IOAS_IOVA_RANGES },
+		}, {
+			{ FAKE_IOCTL, FAKE_GROUP, VFIO_GROUP_GET_DEVICE_FD },
+			{ FAKE_IOCTL, FAKE_CONTAINER, VFIO_IOMMU_GET_INFO },
+		},
+	};
+	const struct fake_call_entry *call;
+	unsigned int i;
+
+	ASSERT_EQ(0, pair_start(&self->pair, &self->config, no_args));
+	for (i = 0; i < ARRAY_SIZE(calls[0]); i++) {
+		call = &calls[variant->way == PEER_TYPE1][i];
+		fake_fail_ioctl(&self->a->root, call->kind, call->request, EIO);
+		EXPECT_EQ(EIO, peer_connect(self->a));
+		EXPECT_EQ(0, peer_hang_up(self->a));
+		EXPECT_EQ(0, pair_as(self->b, OTHER_UID));
+		ASSERT_EQ(0, peer_wait_idle(self->a));
+	}
 }
 
 /* It leaves nothing that a client would have to wait for. */
