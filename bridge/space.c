@@ -69,10 +69,9 @@ static bool space_alike(const struct space_map *a, const struct space_map *b)
 }
 
 static const struct bridge *space_user(const struct space *sp,
-				       const struct space_map *map,
-				       uint64_t but)
+				       const struct space_map *map)
 {
-	return &sp->daemon->bridges[__builtin_ctzll(map->users & ~but)];
+	return &sp->daemon->bridges[__builtin_ctzll(map->users)];
 }
 
 /*
@@ -165,7 +164,7 @@ static int space_make_way(struct session *s, const struct space_map *map,
 		if (!found->busy && space_alike(found, map))
 			break;
 		if (!found->busy && group_now() >= limit) {
-			group_refuse(s, space_user(sp, found, 0),
+			group_refuse(s, space_user(sp, found),
 				     "what it maps at %#llx overlaps another map and is not the same",
 				     (unsigned long long)map->iova);
 			return -EEXIST;
@@ -281,7 +280,7 @@ static uint64_t space_break(const struct bridge *self)
 	sp->broken = true;
 	while ((b = group_next(sp, self, &i))) {
 		if (!b->member.session) {
-			retained |= UINT64_C(1) << b->index;
+			retained |= space_bit_of(b);
 			continue;
 		}
 		b->member.session->unsure = true;
