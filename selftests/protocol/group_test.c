@@ -730,6 +730,11 @@ TEST_F(group, overlap_that_is_not_the_same)
 				   PEER_RW, self->memory, 0));
 	EXPECT_TRUE(peer_log_has(self->a, "overlaps another map and is not the same (it shares IOMMU group 7 with "
 				 PAIR_DEVICE_A));
+	/* Another address alone, and another place in the file alone. */
+	EXPECT_EQ(EEXIST, map(self->b, IOVA + SIZE / 2, self->memory));
+	ASSERT_EQ(0, ftruncate(self->memory, 2 * SIZE));
+	EXPECT_EQ(EEXIST, wire_map(self->b->sock, IOVA, SIZE, PEER_RW,
+				   self->memory, SIZE));
 	EXPECT_EQ(1, nr_maps(self->a));
 	EXPECT_TRUE(reaches(self->a, IOVA));
 }
@@ -1113,6 +1118,10 @@ TEST(maps_are_counted_together)
 	EXPECT_EQ(0, map(&pair.b, IOVA + 2 * SIZE, memory));
 	EXPECT_EQ(ENOSPC, map(&pair.a, IOVA + 3 * SIZE, memory));
 	EXPECT_EQ(0, map(&pair.b, IOVA + SIZE, memory));
+	/* What is unmapped makes room. */
+	EXPECT_EQ(0, unmap(&pair.b, IOVA + 2 * SIZE));
+	EXPECT_EQ(0, map(&pair.b, IOVA + 3 * SIZE, memory));
+	EXPECT_EQ(ENOSPC, map(&pair.a, IOVA + 2 * SIZE, memory));
 
 	/* The next container is another one. */
 	close_fd(&pair.b.sock);
