@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,10 @@
 static struct {
 	char dir[64];
 	char path[128];
+	char file[128];
+	struct sockaddr_un abstract;
+	socklen_t abstract_len;
+	int abstract_listener;
 	int listener;
 	int client;
 	int eventfd;
@@ -148,6 +153,12 @@ static int try_unknown_ioctl(void)
 	int n;
 
 	return ret_of(ioctl(setup.client, FIONREAD, &n));
+}
+
+/* Like VFIO's, and none that the daemon has a use for. */
+static int try_unused_ioctl(void)
+{
+	return ret_of(ioctl(setup.client, _IO(';', 99)));
 }
 
 static int try_type_into_terminal(void)
@@ -332,6 +343,11 @@ static int try_write_sysfs(void)
 	return ret_of(open(OUR_DEVICE "/uevent", O_WRONLY));
 }
 
+static int try_kernel_sysfs(void)
+{
+	return ret_of(open("/sys/kernel", O_RDONLY | O_DIRECTORY));
+}
+
 /*
  * What has to work.
  */
@@ -436,6 +452,7 @@ static const struct attempt calls[] = {
 	{ "read a process's memory", try_read_memory, KILLED },
 	{ "take a process's fds", try_take_fd, KILLED },
 	{ "use an ioctl that isn't VFIO's", try_unknown_ioctl, KILLED },
+	{ "use an ioctl that nobody makes", try_unused_ioctl, KILLED },
 	{ "type into the terminal", try_type_into_terminal, KILLED },
 	{ "have signals sent", try_owner_of_signals, KILLED },
 	{ "map code", try_map_code, KILLED },
@@ -468,6 +485,7 @@ static const struct attempt calls[] = {
 static const struct attempt paths[] = {
 	{ "open /etc/passwd", try_passwd, -EACCES },
 	{ "open another device's directory", try_other_device, -EACCES },
+	{ "open the kernel's directory in /sys", try_kernel_sysfs, -EACCES },
 	{ "open init's memory", try_memory_of_init, -EACCES },
 	{ "open its own memory", try_own_memory, -EACCES },
 	{ "open other nodes in /dev", try_devices, -EACCES },
@@ -511,6 +529,33 @@ FIXTURE_VARIANT_ADD(sandbox, nobody)
 	.uid = NOBODY,
 };
 
+/* A socket with a name that the kernel chose, and no file. */
+static void make_abstract(struct __test_metadata *_metadata)
+{
+	struct sockaddr_un *addr = &setup.abstract;
+
+	addr->sun_family = AF_UNIX;
+	setup.abstract_len = sizeof(*addr);
+	setup.abstract_listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	ASSERT_EQ(0, bind(setup.abstract_listener, (struct sockaddr *)addr,
+			  sizeof(addr->sun_family)));
+	ASSERT_EQ(0, getsockname(setup.abstract_listener,
+				 (struct sockaddr *)addr,
+				 &setup.abstract_len));
+	ASSERT_EQ(0, listen(setup.abstract_listener, 1));
+}
+
+static void make_file(struct __test_metadata *_metadata)
+{
+	int fd;
+
+	snprintf(setup.file, sizeof(setup.file), "%s/file", setup.dir);
+	fd = open(setup.file, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(1, write(fd, "x", 1));
+	close(fd);
+}
+
 static void make_socket(struct __test_metadata *_metadata, uid_t uid)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -538,6 +583,8 @@ FIXTURE_SETUP(sandbox)
 		SKIP(return, "needs root, to become somebody else");
 	log_init("sandbox_test", false);
 	make_socket(_metadata, variant->uid);
+	make_abstract(_metadata);
+	make_file(_metadata);
 	self->sb = (struct sandbox){
 		.devices = { OUR_DEVICE },
 		.nr_devices = 1,
@@ -549,6 +596,7 @@ FIXTURE_SETUP(sandbox)
 FIXTURE_TEARDOWN(sandbox)
 {
 	unlink(setup.path);
+	unlink(setup.file);
 	rmdir(setup.dir);
 }
 
@@ -596,6 +644,61 @@ TEST_F(sandbox, calls_that_kill)
 	}
 }
 
+#ifdef __x86_64__
+/* As a program for x32 does. */
+static int try_x32(void)
+{
+	return ret_of(syscall(0x40000000 | SYS_getppid));
+}
+
+/* As a program for i386 does: getppid(2), which has another number there. */
+static int try_i386(void)
+{
+	long ret;
+
+	asm volatile("int $0x80" : "=a" (ret) : "a" (64l) :
+		     "memory", "r8", "r9", "r10", "r11");
+	return ret > 0 ? WORKED : -ENOSYS;
+}
+
+/* What the kernel has been built without ends a process, or fails. */
+static bool works(int (*try)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(try() == WORKED ? 0 : 1);
+	return waitpid(pid, &status, 0) == pid && !status;
+}
+
+/* Numbers of system calls mean something else there. */
+TEST_F(sandbox, calls_of_other_architectures)
+{
+	EXPECT_EQ(KILLED, confined(&self->sb, variant->uid, try_x32));
+	if (works(try_i386))
+		EXPECT_EQ(KILLED, confined(&self->sb, variant->uid, try_i386));
+}
+#endif
+
+/* ';' is VFIO's and iommufd's. */
+TEST(ioctls_are_vfios)
+{
+	const struct sandbox_call *call;
+	unsigned int nr = 0;
+
+	for (call = sandbox_calls; call->name; call++) {
+		if (strcmp(call->name, "ioctl"))
+			continue;
+		nr++;
+		EXPECT_TRUE(call->has_arg);
+		EXPECT_EQ(';', _IOC_TYPE(call->arg)) {
+			TH_LOG("ioctl %#x", call->arg);
+		}
+	}
+	EXPECT_LT(20, nr);
+}
+
 TEST_F(sandbox, paths_that_are_gone)
 {
 	size_t i;
@@ -636,6 +739,35 @@ TEST_F(sandbox, mounts_are_gone)
 	EXPECT_EQ(-ENOENT, confined(&self->sb, 0, try_devices));
 }
 
+/* The mount namespace by itself, where Landlock would refuse first. */
+static int moved(const struct sandbox *sb, int (*try)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(namespace_enter(sb) ? NOT_CONFINED : -try());
+	waitpid(pid, &status, 0);
+	return -WEXITSTATUS(status);
+}
+
+/* What was mounted on the root is one step up from it. */
+static int try_old_root(void)
+{
+	return ret_of(open("/../etc/passwd", O_RDONLY));
+}
+
+TEST_F(sandbox, namespace_alone)
+{
+	if (variant->uid)
+		SKIP(return, "only root may have mounts of its own");
+	EXPECT_EQ(-ENOENT, moved(&self->sb, try_passwd));
+	EXPECT_EQ(-ENOENT, moved(&self->sb, try_old_root));
+	EXPECT_EQ(-EROFS, moved(&self->sb, try_write_sysfs));
+	EXPECT_EQ(WORKED, moved(&self->sb, try_own_device));
+	EXPECT_EQ(WORKED, moved(&self->sb, try_unlink));
+}
+
 /* A process that is confined, and waits to be looked at; -1 if it isn't. */
 static pid_t start_confined(const struct sandbox *sb, uid_t uid)
 {
@@ -656,7 +788,11 @@ static pid_t start_confined(const struct sandbox *sb, uid_t uid)
 	if (read(ready[0], &err, sizeof(err)) != sizeof(err))
 		err = -1;
 	close(ready[0]);
-	return err ? -1 : pid;
+	if (!err)
+		return pid;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return -1;
 }
 
 /* What follows @field in /proc/PID/@file, as a number; "unlimited" is ~0. */
@@ -792,6 +928,25 @@ static int try_tcp(void)
 	return ret_of(connect(fd, (struct sockaddr *)&addr, sizeof(addr)));
 }
 
+static int try_abstract(void)
+{
+	return ret_of(connect(setup.client, (struct sockaddr *)&setup.abstract,
+			      setup.abstract_len));
+}
+
+static int try_truncate(void)
+{
+	return ret_of(truncate(setup.file, 0));
+}
+
+/* ENOTTY, if it gets as far as the device. */
+static int try_ioctl_of_device(void)
+{
+	int n, fd = open("/dev/zero", O_RDONLY);
+
+	return fd < 0 ? WORKED : ret_of(ioctl(fd, TIOCGPGRP, &n));
+}
+
 TEST_F(sandbox, landlock_alone)
 {
 	int version = landlock_version();
@@ -803,6 +958,12 @@ TEST_F(sandbox, landlock_alone)
 	EXPECT_EQ(-EACCES, landlocked(&self->sb, try_passwd));
 	EXPECT_EQ(-EACCES, landlocked(&self->sb, try_exec));
 	EXPECT_EQ(-EACCES, landlocked(&self->sb, try_other_device));
+	EXPECT_EQ(-EACCES, landlocked(&self->sb, try_write_sysfs));
+	EXPECT_EQ(-EACCES, landlocked(&self->sb, try_truncate));
+	EXPECT_EQ(-EPERM, landlocked(&self->sb, try_abstract));
+	/* Left to be read, a device can't be asked anything. */
+	self->sb.devices[0] = "/dev";
+	EXPECT_EQ(-EACCES, landlocked(&self->sb, try_ioctl_of_device));
 	if (version >= 9)
 		EXPECT_EQ(-EACCES, landlocked(&self->sb, try_connect));
 }
