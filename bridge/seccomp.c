@@ -37,11 +37,14 @@
 #include <seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "bridge/sandbox.h"
 #include "util.h"
 
+/* What of socketpair(2)'s type isn't a flag. */
+#define SOCK_TYPE_MASK		0xf
 #define CLONE_NAMESPACES	(CLONE_NEWNS | CLONE_NEWCGROUP | \
 				 CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
 				 CLONE_NEWPID | CLONE_NEWNET)
@@ -112,6 +115,9 @@ static const struct narrow narrowed[] = {
 	  CLONE_THREAD },
 	/* Limits are looked at, not set. */
 	{ "prlimit64", 2, UINT64_MAX, 0 },
+	/* Nothing goes to anybody but who is connected. */
+	{ "sendto", 4, UINT64_MAX, 0 },
+	{ "socketpair", 1, SOCK_TYPE_MASK, SOCK_STREAM },
 };
 
 static unsigned int seccomp_bracketed_arg(const char *name)
@@ -143,22 +149,21 @@ static int seccomp_allow(scmp_filter_ctx ctx, const char *name,
 {
 	const struct narrow *narrow = seccomp_narrow(name);
 	int number = seccomp_syscall_resolve_name(name);
-	struct scmp_arg_cmp cmp;
+	struct scmp_arg_cmp cmp[2];
+	unsigned int nr = 0;
 
 	if (number < 0)
 		return 0;
-	if (call->has_arg) {
-		cmp = SCMP_CMP(seccomp_bracketed_arg(name), SCMP_CMP_MASKED_EQ,
-			       UINT32_MAX, call->arg);
-	} else if (narrow) {
-		cmp = SCMP_CMP(narrow->arg, SCMP_CMP_MASKED_EQ, narrow->mask,
-			       narrow->value);
-	} else if (!strcmp(name, "tgkill")) {
-		cmp = SCMP_CMP(0, SCMP_CMP_MASKED_EQ, UINT32_MAX, getpid());
-	} else {
-		return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, number, 0);
-	}
-	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, number, 1, &cmp);
+	if (call->has_arg)
+		cmp[nr++] = SCMP_CMP(seccomp_bracketed_arg(name),
+				     SCMP_CMP_MASKED_EQ, UINT32_MAX, call->arg);
+	if (narrow)
+		cmp[nr++] = SCMP_CMP(narrow->arg, SCMP_CMP_MASKED_EQ,
+				     narrow->mask, narrow->value);
+	if (!strcmp(name, "tgkill"))
+		cmp[nr++] = SCMP_CMP(0, SCMP_CMP_MASKED_EQ, UINT32_MAX,
+				     getpid());
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, number, nr, cmp);
 }
 
 static int seccomp_allow_call(scmp_filter_ctx ctx,

@@ -61,6 +61,7 @@ static struct {
 	int abstract_listener;
 	int listener;
 	int client;
+	int datagrams;
 	int eventfd;
 	pid_t parent;
 } setup;
@@ -110,6 +111,23 @@ static int try_socketpair(void)
 	int fds[2];
 
 	return ret_of(socketpair(AF_INET, SOCK_STREAM, 0, fds));
+}
+
+static int try_datagram_pair(void)
+{
+	int fds[2];
+
+	return ret_of(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds));
+}
+
+/* A client may have sent the socket. */
+static int try_datagram(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	strcpy(addr.sun_path, setup.path);
+	return ret_of(sendto(setup.datagrams, "x", 1, 0,
+			     (struct sockaddr *)&addr, sizeof(addr)));
 }
 
 static int try_connect(void)
@@ -446,6 +464,8 @@ static const struct attempt calls[] = {
 	{ "make an internet socket", try_internet, KILLED },
 	{ "make a UNIX socket", try_unix_socket, KILLED },
 	{ "make a pair of internet sockets", try_socketpair, KILLED },
+	{ "make a pair of datagram sockets", try_datagram_pair, KILLED },
+	{ "send a datagram to a path", try_datagram, KILLED },
 	{ "connect to a UNIX socket", try_connect, KILLED },
 	{ "bind a socket", try_bind, KILLED },
 	{ "trace a process", try_ptrace, KILLED },
@@ -572,6 +592,8 @@ static void make_socket(struct __test_metadata *_metadata, uid_t uid)
 	ASSERT_EQ(0, chown(setup.path, uid, uid));
 	setup.client = socket(AF_UNIX, SOCK_STREAM, 0);
 	ASSERT_LE(0, setup.client);
+	setup.datagrams = socket(AF_UNIX, SOCK_DGRAM, 0);
+	ASSERT_LE(0, setup.datagrams);
 	setup.eventfd = eventfd(0, 0);
 	ASSERT_LE(0, setup.eventfd);
 	setup.parent = getpid();
