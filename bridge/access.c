@@ -3,13 +3,14 @@
  * Who may connect.
  *
  * First the file system decides: the socket's owner, group and mode, which
- * --socket-user, --socket-group and --socket-mode set between bind(2) and
- * listen(2), so that nobody connects before. Then, with --allow-uid and
+ * --socket-user, --socket-group and --socket-mode set before listen(2), so that
+ * nobody connects before. Then, with --allow-uid and
  * --allow-gid, the daemon: the kernel says who has connected, whatever way the
  * socket went to get there. One match is enough. A client's groups are all of
  * those it was in when it connected.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
@@ -122,17 +123,39 @@ int access_add_gid(struct access *a, const char *value)
 			  a->gids, &a->nr_gids);
 }
 
-/* Syscalls at start: chmod lchown */
+/*
+ * What is given away is what is looked at here. Who may write to the directory
+ * could have put something else there meanwhile: a link to another's file, or that
+ * file itself under a second name.
+ *
+ * Syscalls at start: fchownat newfstatat
+ */
+static int access_give(const struct access *a, int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISSOCK(st.st_mode) || st.st_nlink != 1)
+		return -ENOTSOCK;
+	return fchownat(fd, "", a->user < 0 ? -1 : a->user,
+			a->group < 0 ? -1 : a->group, AT_EMPTY_PATH) ?
+		-errno : 0;
+}
+
+/* Syscalls at start: close openat */
 int access_apply(const struct access *a, const char *path)
 {
-	if ((a->user >= 0 || a->group >= 0) &&
-	    lchown(path, a->user < 0 ? -1 : a->user,
-		   a->group < 0 ? -1 : a->group))
+	int fd, ret;
+
+	if (a->user < 0 && a->group < 0)
+		return 0;
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
 		return -errno;
-	/* After chown(2), which may take bits away. */
-	if (a->has_mode && chmod(path, a->mode))
-		return -errno;
-	return 0;
+	ret = access_give(a, fd);
+	close(fd);
+	return ret;
 }
 
 static bool access_has(const uint32_t *list, unsigned int nr, uint32_t n)

@@ -525,11 +525,13 @@ int access_add_uid(struct access *a, const char *value);
 int access_add_gid(struct access *a, const char *value);
 
 /**
- * access_apply() - give a socket its owner, group and mode
+ * access_apply() - give a socket its owner and group
  * @a: what the options say
  * @path: of a socket that nobody listens on yet
  *
- * Return: 0 or what chown(2) and chmod(2) say.
+ * Its mode is the one that it is made with (listen.c).
+ *
+ * Return: 0; -ENOTSOCK if something else is there; or what chown(2) says.
  */
 int access_apply(const struct access *a, const char *path);
 

@@ -95,16 +95,37 @@ static int listen_identify(struct listener *l, const char *path)
 	return 0;
 }
 
-/* Syscalls at start: bind listen */
+/*
+ * Make the socket's file. It has its mode from the beginning: to change that later,
+ * by its path, would change what somebody has put there meanwhile. There are no
+ * other threads yet that make files.
+ *
+ * Syscalls at start: bind umask
+ */
+static int listen_make(int fd, const struct sockaddr_un *addr,
+		       const struct access *access)
+{
+	bool has_mode = access && access->has_mode;
+	mode_t usual = has_mode ? umask(~access->mode & 0777) : 0;
+	int ret = 0;
+
+	if (bind(fd, (const struct sockaddr *)addr, sizeof(*addr)))
+		ret = -errno;
+	if (has_mode)
+		umask(usual);
+	return ret;
+}
+
+/* Syscalls at start: listen */
 static int listen_bind(struct listener *l, const char *path,
 		       const struct sockaddr_un *addr,
 		       const struct access *access)
 {
 	int ret;
 
-	if (bind(l->fd, (const struct sockaddr *)addr, sizeof(*addr)))
-		return -errno;
-	ret = listen_identify(l, path);
+	ret = listen_make(l->fd, addr, access);
+	if (!ret)
+		ret = listen_identify(l, path);
 	if (!ret && access)
 		ret = access_apply(access, path);
 	if (!ret && listen(l->fd, LISTEN_BACKLOG))
@@ -119,6 +140,8 @@ static const char *listen_hint(int err)
 		return " (its directory does not exist)";
 	case -EPERM:
 		return " (only root gives a socket to others)";
+	case -ENOTSOCK:
+		return " (something else has been put there meanwhile)";
 	default:
 		return "";
 	}

@@ -101,7 +101,7 @@ strerrordesc_np strerrorname_np strlen strncmp strrchr strspn strstr strtol
 strtoul strtoull snprintf sscanf vsnprintf
 # They have nothing that could go wrong.
 _exit clock_gettime free geteuid getpid gettid mallopt sysconf tdelete tfind
-twalk_r
+twalk_r umask
 # Without memory it sorts all the same.
 qsort
 # They fail only for arguments that are wrong: a signal, a timer or a thread that

@@ -206,7 +206,6 @@ access: access
 bind: bind
 capng_apply capng_get_caps_process: capget capset prctl
 chdir: chdir
-chmod: chmod
 clock_gettime: clock_gettime
 close closedir: close
 connect: connect
@@ -217,6 +216,7 @@ epoll_wait: epoll_wait
 eventfd: eventfd2
 eventfd_read read: read
 eventfd_write fwrite write: write
+fchownat: fchownat
 fclose: close lseek
 fcntl: fcntl
 fgets: newfstatat read
@@ -233,7 +233,6 @@ getsockopt: getsockopt
 ioctl: ioctl
 fscanf: newfstatat read
 kill: kill
-lchown: lchown
 listen: listen
 memfd_create: memfd_create
 mkdir: mkdir
@@ -274,6 +273,7 @@ sysconf syscall: by its argument
 timer_create: timer_create
 timer_delete: timer_delete
 timer_settime: timer_settime
+umask: umask
 umount2: umount2
 unlink: unlink
 unshare: unshare
