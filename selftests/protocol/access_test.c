@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,9 @@
 #define GID	65531
 #define GROUP	65530
 
+#define DEVICE_A	"0000:01:00.0"
+#define DEVICE_B	"0000:01:01.0"
+
 FIXTURE(access)
 {
 	struct peer peer;
@@ -38,6 +42,12 @@ FIXTURE_SETUP(access)
 	self->sockets[0] = -1;
 	self->sockets[1] = -1;
 	fake_config_default(&self->config);
+	self->config.nr_more = 1;
+	self->config.more[0] = (struct fake_more){
+		.name = DEVICE_B,
+		.group = self->config.group + 1,
+		.cdev = self->config.cdev + 1,
+	};
 	ASSERT_EQ(0, peer_machine(&self->peer, &self->config));
 }
 
@@ -55,15 +65,20 @@ static int start(struct peer *peer, const char *arg, const char *more)
 	return fake_daemon_start(&peer->daemon, &peer->root, args);
 }
 
-/* What VERSION says to somebody else, who is in @group beside their own. */
+/*
+ * What VERSION says to somebody else, who is in @group beside their own, and in
+ * one more that nobody asks for.
+ */
 static int knock(const struct peer *peer, uid_t uid, gid_t gid, gid_t group)
 {
+	const gid_t groups[] = { 1, group };
 	struct wire_reply r;
 	int status, sock;
 	pid_t pid = fork();
 
 	if (!pid) {
-		if (setgroups(1, &group) || setgid(gid) || setuid(uid))
+		if (setgroups(ARRAY_SIZE(groups), groups) || setgid(gid) ||
+		    setuid(uid))
 			_exit(255);
 		sock = wire_connect(peer->daemon.socket);
 		_exit(sock < 0 ? 254 : wire_version(sock, NULL, &r) & 0xff);
@@ -131,6 +146,23 @@ TEST_F(access, members_of_groups_that_are_allowed)
 	EXPECT_EQ(0, knock(&self->peer, UID, GID, GROUP));
 	EXPECT_EQ(0, knock(&self->peer, UID, GROUP, GID));
 	EXPECT_EQ(EACCES, knock(&self->peer, UID, GROUP, GROUP));
+}
+
+TEST_F(access, one_match_is_enough)
+{
+	const char *const args[] = {
+		"--allow-uid=65529", "--allow-uid=65533", "--allow-gid=65529",
+		"--allow-gid=65531", "--socket-mode=0666", NULL
+	};
+
+	if (geteuid())
+		SKIP(return, "only root can be somebody else");
+	ASSERT_EQ(0, fake_daemon_start(&self->peer.daemon, &self->peer.root,
+				       args));
+	EXPECT_EQ(0, knock(&self->peer, UID, GROUP, GROUP));
+	EXPECT_EQ(0, knock(&self->peer, UID - 1, GID, GROUP));
+	EXPECT_EQ(0, knock(&self->peer, UID - 1, GROUP, GID));
+	EXPECT_EQ(EACCES, knock(&self->peer, UID - 1, GROUP, GROUP));
 }
 
 /* Who may not connect learns nothing of who is served. */
@@ -205,13 +237,13 @@ static void activate(const struct peer *peer, const int *fds, int nr,
 	_exit(127);
 }
 
-static int run_activated(struct peer *peer, const int *fds, int nr,
-			 bool for_another)
-{
-	const char *const args[] = {
-		"vfio-bridge", "--device=0000:01:00.0", NULL
-	};
+static const char *const one_device[] = {
+	"vfio-bridge", "--device=" DEVICE_A, NULL
+};
 
+static int run_activated(struct peer *peer, const int *fds, int nr,
+			 bool for_another, const char *const args[])
+{
 	snprintf(peer->daemon.log, sizeof(peer->daemon.log), "%s/log-active",
 		 peer->root.path);
 	peer->daemon.pid = fork();
@@ -228,7 +260,7 @@ TEST_F(access, socket_that_is_there_already)
 		 peer->root.path);
 	self->sockets[0] = listener(peer->daemon.socket);
 	ASSERT_LE(0, self->sockets[0]);
-	ASSERT_EQ(0, run_activated(peer, self->sockets, 1, false));
+	ASSERT_EQ(0, run_activated(peer, self->sockets, 1, false, one_device));
 	EXPECT_EQ(0, peer_connect(peer));
 	EXPECT_EQ(0, wire_reset(peer->sock));
 	close_fd(&peer->sock);
@@ -237,11 +269,119 @@ TEST_F(access, socket_that_is_there_already)
 	EXPECT_EQ(0, access(peer->daemon.socket, F_OK));
 }
 
+/* A socket at a path of the test's, for the daemon to be given. */
+static int make_socket(struct peer *peer, const char *name)
+{
+	int fd;
+
+	snprintf(peer->daemon.socket, sizeof(peer->daemon.socket), "%.80s/%s",
+		 peer->root.path, name);
+	fd = listener(peer->daemon.socket);
+	if (fd >= 0 && chmod(peer->daemon.socket, 0666))
+		close_fd(&fd);
+	return fd;
+}
+
+/* Whoever has made the socket: who is served is the daemon's to say. */
+TEST_F(access, socket_that_is_there_already_has_its_lists)
+{
+	static const char *const args[] = {
+		"vfio-bridge", "--device=" DEVICE_A, "--allow-uid=65533", NULL
+	};
+	struct peer *peer = &self->peer;
+
+	if (geteuid())
+		SKIP(return, "only root can be somebody else");
+	self->sockets[0] = make_socket(peer, "given");
+	ASSERT_LE(0, self->sockets[0]);
+	ASSERT_EQ(0, run_activated(peer, self->sockets, 1, false, args));
+	EXPECT_EQ(0, knock(peer, UID, GID, GROUP));
+	EXPECT_EQ(EACCES, knock(peer, UID - 1, GID, GROUP));
+}
+
+/* Our end of a connection that @uid has made, who waits at the other. */
+static int connected_by(struct peer *peer, uid_t uid, pid_t *pid)
+{
+	int sock = make_socket(peer, "given"), fd;
+
+	*pid = fork();
+	if (!*pid) {
+		if (setgroups(0, NULL) || setgid(GID) || setuid(uid) ||
+		    wire_connect(peer->daemon.socket) < 0)
+			_exit(1);
+		pause();
+	}
+	fd = accept4(sock, NULL, NULL, 0);
+	close(sock);
+	unlink(peer->daemon.socket);
+	return fd;
+}
+
+TEST_F(access, connected_socket_is_of_who_has_connected)
+{
+	char option[32];
+	const char *const args[] = { option, "--allow-uid=65533", NULL };
+	struct peer *peer = &self->peer;
+	uid_t uid;
+	pid_t pid;
+	int fd;
+
+	if (geteuid())
+		SKIP(return, "only root can be somebody else");
+	for (uid = UID; uid >= UID - 1; uid--) {
+		fd = connected_by(peer, uid, &pid);
+		ASSERT_LE(0, fd);
+		snprintf(option, sizeof(option), "--fd=%d", fd);
+		ASSERT_EQ(0, fake_daemon_spawn(&peer->daemon, &peer->root,
+					       args));
+		close(fd);
+		if (uid != UID)
+			EXPECT_EQ(4, fake_daemon_wait(&peer->daemon, 15000));
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		if (uid == UID)
+			EXPECT_EQ(0, fake_daemon_wait(&peer->daemon, 15000));
+	}
+	EXPECT_TRUE(peer_log_has(peer, "of uid 65532, gid 65531, which neither"));
+}
+
+TEST_F(access, sockets_go_to_devices_in_their_order)
+{
+	static const char *const args[] = {
+		"vfio-bridge", "--device=" DEVICE_A, "--device=" DEVICE_B, NULL
+	};
+	struct peer *peer = &self->peer;
+
+	self->sockets[0] = make_socket(peer, "first");
+	self->sockets[1] = make_socket(peer, "second");
+	ASSERT_EQ(0, run_activated(peer, self->sockets, 2, false, args));
+	ASSERT_EQ(0, peer_connect(peer));
+	EXPECT_TRUE(peer_log_has(peer, DEVICE_B ": serving"));
+	EXPECT_FALSE(peer_log_has(peer, DEVICE_A ": serving"));
+}
+
+TEST_F(access, sockets_go_to_devices_without_one_of_their_own)
+{
+	char path[200];
+	const char *const args[] = {
+		"vfio-bridge", "--device=" DEVICE_A, path,
+		"--device=" DEVICE_B, NULL
+	};
+	struct peer *peer = &self->peer;
+
+	snprintf(path, sizeof(path), "--socket-path=%s/own", peer->root.path);
+	self->sockets[0] = make_socket(peer, "given");
+	ASSERT_EQ(0, run_activated(peer, self->sockets, 1, false, args));
+	ASSERT_EQ(0, peer_connect(peer));
+	EXPECT_TRUE(peer_log_has(peer, DEVICE_B ": serving"));
+}
+
 TEST_F(access, more_sockets_than_devices)
 {
 	self->sockets[0] = listener("");
 	self->sockets[1] = dup(self->sockets[0]);
-	ASSERT_EQ(0, run_activated(&self->peer, self->sockets, 2, false));
+	ASSERT_EQ(0, run_activated(&self->peer, self->sockets, 2, false,
+				   one_device));
 	EXPECT_EQ(2, fake_daemon_wait(&self->peer.daemon, 15000));
 	EXPECT_TRUE(peer_log_has(&self->peer, "as many sockets"));
 }
@@ -249,7 +389,8 @@ TEST_F(access, more_sockets_than_devices)
 TEST_F(access, sockets_for_another_process)
 {
 	self->sockets[0] = listener("");
-	ASSERT_EQ(0, run_activated(&self->peer, self->sockets, 1, true));
+	ASSERT_EQ(0, run_activated(&self->peer, self->sockets, 1, true,
+				   one_device));
 	EXPECT_EQ(2, fake_daemon_wait(&self->peer.daemon, 15000));
 	EXPECT_TRUE(peer_log_has(&self->peer, "give --socket-path=PATH"));
 }

@@ -38,8 +38,12 @@ TEST(clients_that_take_forever_are_given_up)
 {
 	struct vfio_user_header header =
 		wire_header(1, VFIO_USER_VERSION, 100);
-	struct peer silent, slow, deaf, idle;
+	const struct vfio_user_header reset =
+		wire_header(2, VFIO_USER_DEVICE_RESET, 0);
+	const uint8_t *bytes = (const uint8_t *)&reset;
+	struct peer silent, slow, deaf, idle, pausing;
 	struct vfio_user_device_info info;
+	static struct wire_reply r;
 	struct fake_config config;
 
 	peer_config(&config, PEER_MAP_FILE);
@@ -47,16 +51,23 @@ TEST(clients_that_take_forever_are_given_up)
 	ASSERT_EQ(0, peer_start(&slow, &config, NULL));
 	ASSERT_EQ(0, peer_start(&deaf, &config, NULL));
 	ASSERT_EQ(0, peer_start(&idle, &config, NULL));
+	ASSERT_EQ(0, peer_start(&pausing, &config, NULL));
 	silent.sock = wire_connect(silent.daemon.socket);
 	slow.sock = wire_connect(slow.daemon.socket);
 	EXPECT_EQ(0, wire_send(slow.sock, &header, sizeof(header), NULL, 0));
 	EXPECT_EQ(0, peer_connect(&deaf));
 	EXPECT_EQ(0, peer_connect(&idle));
+	EXPECT_EQ(0, peer_connect(&pausing));
+	EXPECT_EQ(0, wire_send(pausing.sock, bytes, 6, NULL, 0));
 	be_deaf(deaf.sock);
 
 	peer_pause(7000);
 	EXPECT_TRUE(wire_quiet(silent.sock));
 	EXPECT_TRUE(wire_quiet(slow.sock));
+	/* That much time there is. */
+	EXPECT_EQ(0, wire_send(pausing.sock, bytes + 6, sizeof(reset) - 6,
+			       NULL, 0));
+	EXPECT_EQ(0, wire_expect(pausing.sock, 2, VFIO_USER_DEVICE_RESET, &r));
 	EXPECT_TRUE(wire_closed(silent.sock));
 	EXPECT_TRUE(wire_closed(slow.sock));
 	EXPECT_EQ(0, peer_wait_idle(&deaf));
@@ -73,6 +84,7 @@ TEST(clients_that_take_forever_are_given_up)
 	EXPECT_EQ(0, peer_close(&slow));
 	EXPECT_EQ(0, peer_close(&deaf));
 	EXPECT_EQ(0, peer_close(&idle));
+	EXPECT_EQ(0, peer_close(&pausing));
 }
 
 /* For longer than any of them may, shorter than their messages would take. */
