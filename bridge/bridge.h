@@ -379,6 +379,23 @@ struct group_member {
 	uint32_t maps;
 };
 
+/* Of each kind, in the log, in so many seconds. */
+#define LINES_MAX		100
+#define LINES_INTERVAL		60
+
+/* Lines that clients can cause: that are refused; that are served; by ERR and REQ. */
+enum lines_kind { LINES_REFUSED, LINES_CLIENT, LINES_EVENT, LINES_KINDS };
+
+/**
+ * struct lines - lines of one kind
+ * @since: when counting began, CLOCK_MONOTONIC milliseconds
+ * @nr: how many there have been since; one more than LINES_MAX is as good as any
+ */
+struct lines {
+	int64_t since;
+	unsigned int nr;
+};
+
 /**
  * struct bridge - one device on its socket
  * @daemon: what it belongs to
@@ -394,6 +411,8 @@ struct group_member {
  * @hold_until: until then a client waits for @session, which ends, to be gone;
  *              0 if none does
  * @stats: counters
+ * @lines: lines of the log that its clients have caused
+ * @lines_lock: protects @lines; nothing else is taken while it is held
  * @lock: protects @retained and @retained_uid
  * @retained: with --on-disconnect=retain, the device of the last session
  * @retained_req: eventfd that fires when the kernel wants @retained back, or -1
@@ -420,6 +439,8 @@ struct bridge {
 	int64_t listen_after;
 	int64_t hold_until;
 	struct stats stats;
+	struct lines lines[LINES_KINDS];
+	pthread_mutex_t lines_lock;
 	pthread_mutex_t lock;
 	struct vfio_device *retained;
 	atomic_int retained_req;
@@ -457,6 +478,32 @@ struct daemon {
 	unsigned int nr_bridges;
 	struct bridge bridges[MAX_DEVICES];
 };
+
+/* clock.c */
+
+/** clock_ms() - CLOCK_MONOTONIC in milliseconds */
+int64_t clock_ms(void);
+
+/* lines.c */
+
+/**
+ * lines_count() - count one more
+ * @l: of which kind
+ * @now: clock_ms()
+ *
+ * Return: how many there have been before it, up to one more than LINES_MAX.
+ */
+unsigned int lines_count(struct lines *l, int64_t now);
+
+/**
+ * lines_allow() - may there be one more line?
+ * @b: whose client causes it
+ * @kind: of line
+ *
+ * Instead of the first that may not be, says that there are no more. Any thread
+ * may ask.
+ */
+bool lines_allow(struct bridge *b, enum lines_kind kind);
 
 /* options.c */
 

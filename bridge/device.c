@@ -31,6 +31,8 @@ static void device_log_held(const struct session *s, const char *why)
 	struct bridge *b = s->bridge;
 	const struct ucred peer = group_last_peer(b), *last = &peer;
 
+	if (!lines_allow(b, LINES_CLIENT))
+		return;
 	if (!last->pid)
 		log_err("%s: %s", b->device.name, why);
 	else
@@ -96,8 +98,9 @@ static int device_check_was_reset(struct session *s)
 
 	if (!b->has_reset || s->dev.flags & VFIO_DEVICE_FLAGS_RESET)
 		return 0;
-	log_err("%s: its reset fails, which worked when the daemon started: nobody is served with what the last client may have left in it",
-		b->device.name);
+	if (lines_allow(b, LINES_CLIENT))
+		log_err("%s: its reset fails, which worked when the daemon started: nobody is served with what the last client may have left in it",
+			b->device.name);
 	vfio_device_close(&s->dev);
 	return -EIO;
 }
@@ -115,7 +118,7 @@ static int device_open_fresh(struct session *s)
 			       b->opts->iommu, device_open_flags(b), &why);
 	if (ret == -EBUSY)
 		device_log_held(s, why.text);
-	else if (ret)
+	else if (ret && lines_allow(s->bridge, LINES_CLIENT))
 		log_err("%s: cannot open the device: %s", b->device.name,
 			why.text[0] ? why.text : strerrordesc_np(-ret));
 	return ret ? ret : device_check_was_reset(s);
@@ -137,8 +140,9 @@ static int device_take_retained(struct session *s)
 
 	pthread_mutex_lock(&b->lock);
 	if (b->retained && s->peer.uid != b->retained_uid) {
-		log_err("%s: retained for uid %d: refusing uid %d",
-			b->device.name, b->retained_uid, s->peer.uid);
+		if (lines_allow(b, LINES_CLIENT))
+			log_err("%s: retained for uid %d: refusing uid %d",
+				b->device.name, b->retained_uid, s->peer.uid);
 		ret = -EBUSY;
 	} else if (b->retained) {
 		s->dev = *b->retained;

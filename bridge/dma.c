@@ -73,10 +73,11 @@ static int dma_check_bytes(const struct session *s, uint64_t size)
 
 	if (s->dma.bytes <= max && size <= max - s->dma.bytes)
 		return 0;
-	log_err("%s: client pid %d would have %llu bytes mapped for DMA and %llu more: --max-dma=%llu does not allow it",
-		s->bridge->device.name, s->peer.pid,
-		(unsigned long long)s->dma.bytes, (unsigned long long)size,
-		(unsigned long long)max);
+	if (lines_allow(s->bridge, LINES_CLIENT))
+		log_err("%s: client pid %d would have %llu bytes mapped for DMA and %llu more: --max-dma=%llu does not allow it",
+			s->bridge->device.name, s->peer.pid,
+			(unsigned long long)s->dma.bytes,
+			(unsigned long long)size, (unsigned long long)max);
 	return -ENOMEM;
 }
 
@@ -128,7 +129,7 @@ static int dma_map_kernel(struct session *s,
 				      map->offset,
 				      map->flags & VFIO_USER_DMA_MAP_READ,
 				      map->flags & VFIO_USER_DMA_MAP_WRITE);
-	if (ret == -ENOMEM)
+	if (ret == -ENOMEM && lines_allow(s->bridge, LINES_CLIENT))
 		dma_log_memlock(s, map->size);
 	return ret;
 }

@@ -91,18 +91,9 @@ void group_stop(struct daemon *d)
 	}
 }
 
-/* Syscalls: clock_gettime */
-int64_t group_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
-
 void group_wait(struct space *sp)
 {
-	int64_t until = group_now() + GROUP_STEP_MS;
+	int64_t until = clock_ms() + GROUP_STEP_MS;
 	struct timespec ts = {
 		.tv_sec = until / 1000,
 		.tv_nsec = until % 1000 * 1000000,
@@ -132,6 +123,8 @@ void group_refuse(const struct session *s, const struct bridge *other,
 	char why[256];
 	va_list args;
 
+	if (!lines_allow(s->bridge, LINES_CLIENT))
+		return;
 	va_start(args, fmt);
 	vsnprintf(why, sizeof(why), fmt, args);
 	va_end(args);
@@ -212,7 +205,7 @@ static void group_enter(struct session *s)
 int group_join(struct session *s)
 {
 	struct space *sp = s->bridge->space;
-	int64_t limit = group_now() + GROUP_JOIN_MS;
+	int64_t limit = clock_ms() + GROUP_JOIN_MS;
 	const char *why = group_broken;
 	struct bridge *other;
 	int ret = 0;
@@ -222,7 +215,7 @@ int group_join(struct session *s)
 	pthread_mutex_lock(&sp->lock);
 	do {
 		other = group_obstacle(s, &why);
-		if (!group_should_wait(s, other) || group_now() >= limit ||
+		if (!group_should_wait(s, other) || clock_ms() >= limit ||
 		    session_is_ending(s))
 			break;
 		group_wait(sp);

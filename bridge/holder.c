@@ -194,14 +194,14 @@ static bool holder_knows(struct space *sp, const struct space_map *map)
 int holder_check_file(struct session *s, const struct space_map *map)
 {
 	struct space *sp = s->bridge->space;
-	int64_t limit = group_now() + SPACE_CONFLICT_MS;
+	int64_t limit = clock_ms() + SPACE_CONFLICT_MS;
 	const struct bridge *holder;
 
 	while (!holder_is_same(s) && !holder_knows(sp, map)) {
 		if (sp->broken || sp->stale || session_is_ending(s))
 			return -ECONNABORTED;
 		holder = holder_find(s);
-		if (holder && group_now() >= limit) {
+		if (holder && clock_ms() >= limit) {
 			group_refuse(s, holder, "it is of the same user, but shares other memory: session ended");
 			s->closing = true;
 			return -EACCES;

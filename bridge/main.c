@@ -292,6 +292,7 @@ static void main_init(struct daemon *d, const struct options *opts)
 		b->retained_req = -1;
 		b->group = -1;
 		pthread_mutex_init(&b->lock, NULL);
+		pthread_mutex_init(&b->lines_lock, NULL);
 	}
 }
 

@@ -32,15 +32,6 @@ enum { POLL_SIGNAL, POLL_DONE, POLL_UEVENT, POLL_MONITOR, POLL_LISTEN };
 /* Between two tries to get sessions that end out of their waits. */
 #define SERVE_INTERRUPT_MS	10
 
-/* Syscalls: clock_gettime */
-static int64_t serve_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
-
 /* The end of a session may be the device's: that of one that had it. */
 static bool serve_ends_with_session(const struct bridge *b)
 {
@@ -103,7 +94,7 @@ static bool serve_is_finished(const struct daemon *d)
  */
 static bool serve_hold(struct bridge *b)
 {
-	int64_t now = serve_now();
+	int64_t now = clock_ms();
 
 	if (!b->session || !session_is_ending(b->session))
 		return false;
@@ -120,10 +111,12 @@ static bool serve_hold(struct bridge *b)
 static void serve_refuse(struct bridge *b, int fd, int error,
 			 const struct ucred *peer)
 {
-	if (error == EACCES)
+	bool told = lines_allow(b, LINES_REFUSED);
+
+	if (told && error == EACCES)
 		log_info("%s: refused client pid %d of uid %d, gid %d: neither --allow-uid nor --allow-gid lets it in",
 			 b->device.name, peer->pid, peer->uid, peer->gid);
-	else
+	else if (told)
 		log_info("%s: busy with pid %d: refused client pid %d of uid %d",
 			 b->device.name, b->session->peer.pid, peer->pid,
 			 peer->uid);
@@ -145,7 +138,7 @@ static void serve_accept(struct bridge *b)
 	fd = may_refuse && !refuse_make_room() ? -1 :
 		accept4(b->listener.fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0) {
-		b->listen_after = serve_now() + SERVE_PAUSE_MS;
+		b->listen_after = clock_ms() + SERVE_PAUSE_MS;
 		return;
 	}
 	if (!access_allows(access, fd, &peer)) {
@@ -170,13 +163,13 @@ static void serve_monitor(struct daemon *d)
 	if (fd >= 0)
 		monitor_answer(d, fd);
 	else
-		d->monitor_after = serve_now() + SERVE_PAUSE_MS;
+		d->monitor_after = clock_ms() + SERVE_PAUSE_MS;
 }
 
 /* What to wait for; true if somebody isn't waited for at this time. */
 static bool serve_poll_fds(const struct daemon *d, struct pollfd *fds)
 {
-	bool pause = serve_now() < d->monitor_after, paused = pause;
+	bool pause = clock_ms() < d->monitor_after, paused = pause;
 	unsigned int i;
 
 	fds[POLL_SIGNAL].fd = d->signal_fd;
@@ -186,7 +179,7 @@ static bool serve_poll_fds(const struct daemon *d, struct pollfd *fds)
 	for (i = 0; i < d->nr_bridges; i++) {
 		const struct bridge *b = &d->bridges[i];
 
-		pause = serve_now() < b->listen_after;
+		pause = clock_ms() < b->listen_after;
 		fds[POLL_LISTEN + i].fd = pause ? -1 : b->listener.fd;
 		fds[POLL_LISTEN + d->nr_bridges + i].fd = b->retained_req;
 		paused |= pause;
@@ -271,7 +264,7 @@ static void serve_end_sessions(struct daemon *d, int64_t limit)
 			session_stop(d->bridges[i].session);
 	}
 	while (serve_reap(d)) {
-		if (serve_now() >= limit)
+		if (clock_ms() >= limit)
 			serve_give_up(d);
 		serve_interrupt_all(d);
 		poll(&done, 1, SERVE_INTERRUPT_MS);
@@ -289,7 +282,7 @@ static void serve_end_retained(struct daemon *d, int64_t limit)
 	for (i = 0; i < d->nr_bridges; i++)
 		started[i] = !device_start_drop(&d->bridges[i], &threads[i]);
 	for (i = 0; i < d->nr_bridges; i++) {
-		left = max(limit - serve_now(), INT64_C(0)) / 1000;
+		left = max(limit - clock_ms(), INT64_C(0)) / 1000;
 		if (!started[i] || !join_interrupting(threads[i], left))
 			continue;
 		log_err("%s: it was retained and does not close: the kernel does not return from that",
@@ -300,7 +293,7 @@ static void serve_end_retained(struct daemon *d, int64_t limit)
 
 void serve_end(struct daemon *d)
 {
-	int64_t limit = serve_now() + BRIDGE_END_TIMEOUT * 1000;
+	int64_t limit = clock_ms() + BRIDGE_END_TIMEOUT * 1000;
 
 	serve_end_sessions(d, limit);
 	if (d->opts->on_disconnect == ON_DISCONNECT_RETAIN)

@@ -207,19 +207,15 @@ static int session_check(struct session *s, const struct msg *m,
 /*
  * A client that sends as much as this is either told not to map registers, or
  * doesn't behave: somebody may want to look. It isn't slowed down.
- *
- * Syscalls: clock_gettime
  */
 static void session_watch_rate(struct session *s)
 {
 	uint32_t rate = s->bridge->opts->message_rate;
-	struct timespec ts;
 	int64_t now;
 
 	if (++s->burst < rate || s->told_of_rate)
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
+	now = clock_ms();
 	if (s->burst_since && now - s->burst_since < 1000) {
 		s->told_of_rate = true;
 		log_info("%s: client pid %d sends more than %u messages a second (said once)",
@@ -272,8 +268,9 @@ static void session_handle(struct session *s, struct msg *m)
 /* A header that can't be: tell the client, if it listens, and give up. */
 static void session_bad_size(struct session *s, struct msg *m)
 {
-	log_info("%s: client pid %d sent a message of %u bytes: closed",
-		 s->bridge->device.name, s->peer.pid, m->header.size);
+	if (lines_allow(s->bridge, LINES_CLIENT))
+		log_info("%s: client pid %d sent a message of %u bytes: closed",
+			 s->bridge->device.name, s->peer.pid, m->header.size);
 	msg_close_fds(m);
 	session_send(s, m, 0, VFIO_USER_FLAG_ERROR, EINVAL, NULL, 0);
 }
@@ -320,7 +317,8 @@ static void session_loop(struct session *s)
 	flushed = msg_flush(&s->conn);
 	if (ret >= 0)
 		ret = flushed;
-	if (ret < 0 && ret != -EMSGSIZE && ret != -ECONNRESET && ret != -EPIPE)
+	if (ret < 0 && ret != -EMSGSIZE && ret != -ECONNRESET &&
+	    ret != -EPIPE && lines_allow(s->bridge, LINES_CLIENT))
 		log_info("%s: client pid %d: %s: closed",
 			 s->bridge->device.name, s->peer.pid,
 			 ret == -EAGAIN || ret == -ETIMEDOUT ? "too slow" :

@@ -147,8 +147,10 @@ static int shadow_check(struct session *s,
 	const struct bridge *b = s->bridge;
 
 	if (!(map->flags & VFIO_USER_DMA_MAP_READ)) {
-		log_err("%s: --shadow-dma: memory at %#llx is not readable, so what the device changes in it cannot be told; the client has to map it readable, too",
-			b->device.name, (unsigned long long)map->address);
+		if (lines_allow(s->bridge, LINES_CLIENT))
+			log_err("%s: --shadow-dma: memory at %#llx is not readable, so what the device changes in it cannot be told; the client has to map it readable, too",
+				b->device.name,
+				(unsigned long long)map->address);
 		return -EOPNOTSUPP;
 	}
 	if (map->size <= b->opts->shadow_max - s->dma.shadowed)
@@ -361,19 +363,10 @@ static bool shadow_search(struct shadow *sh)
 	return news;
 }
 
-/* Syscalls: clock_gettime */
-static int64_t shadow_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
-
 /* Find what all of the device's memory was at one moment. */
 static void shadow_settle(struct session *s)
 {
-	int64_t end = shadow_now() + SHADOW_SETTLE_MS;
+	int64_t end = clock_ms() + SHADOW_SETTLE_MS;
 	struct shadow *sh;
 	bool news;
 
@@ -381,7 +374,7 @@ static void shadow_settle(struct session *s)
 		news = false;
 		LIST_FOREACH(sh, &s->shadow->list, entry)
 			news |= shadow_search(sh);
-	} while (news && shadow_now() < end);
+	} while (news && clock_ms() < end);
 
 	if (news && !s->shadow->told_restless) {
 		log_err("%s: --shadow-dma: the device does not stop writing to memory: the client may see what it wrote in another order",

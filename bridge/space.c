@@ -155,7 +155,7 @@ static int space_make_way(struct session *s, const struct space_map *map,
 			  struct space_map **old)
 {
 	struct space *sp = s->bridge->space;
-	int64_t limit = group_now() + SPACE_CONFLICT_MS;
+	int64_t limit = clock_ms() + SPACE_CONFLICT_MS;
 	struct space_map *found;
 
 	while ((found = space_find(sp, map->iova, map->size))) {
@@ -163,7 +163,7 @@ static int space_make_way(struct session *s, const struct space_map *map,
 			return -ECONNABORTED;
 		if (!found->busy && space_alike(found, map))
 			break;
-		if (!found->busy && group_now() >= limit) {
+		if (!found->busy && clock_ms() >= limit) {
 			group_refuse(s, space_user(sp, found),
 				     "what it maps at %#llx overlaps another map and is not the same",
 				     (unsigned long long)map->iova);

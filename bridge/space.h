@@ -71,12 +71,9 @@ static inline uint64_t space_bit(const struct session *s)
 	return space_bit_of(s->bridge);
 }
 
-/* The caller of each of the following, but group_now(), holds the lock. */
+/* The caller of each of the following holds the lock. */
 
 /* group.c */
-
-/** group_now() - CLOCK_MONOTONIC, in milliseconds */
-int64_t group_now(void);
 
 /**
  * group_wait() - wait until something has changed, for a moment at most

@@ -150,9 +150,10 @@ int version_handle(struct session *s, struct msg *m)
 	ret = version_greet(s, m);
 	if (ret) {
 		s->closing = true;
-		log_info("%s: refused client pid %d, uid %d: %s",
-			 s->bridge->device.name, s->peer.pid, s->peer.uid,
-			 strerrordesc_np(-ret));
+		if (lines_allow(s->bridge, LINES_CLIENT))
+			log_info("%s: refused client pid %d, uid %d: %s",
+				 s->bridge->device.name, s->peer.pid,
+				 s->peer.uid, strerrordesc_np(-ret));
 		atomic_fetch_add(&s->bridge->stats.refused, 1);
 		return ret;
 	}

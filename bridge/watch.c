@@ -99,15 +99,6 @@ static void watch_signal(struct watch *w, int kind)
 			s->bridge->device.name, strerrordesc_np(-ret));
 }
 
-/* Syscalls: clock_gettime */
-static int64_t watch_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
-
 /*
  * The kernel asks again and again until it has the device: the first time
  * counts. A client that isn't told of it has nothing to wait for.
@@ -123,7 +114,7 @@ static void watch_release_begin(struct watch *w)
 	if (w->client[WATCH_REQ] < 0)
 		seconds = 0;
 	pthread_mutex_unlock(&w->lock);
-	w->release_at = watch_now() + seconds * INT64_C(1000);
+	w->release_at = clock_ms() + seconds * INT64_C(1000);
 	if (seconds)
 		log_info("%s: client pid %d has %u s to let go of it",
 			 b->device.name, w->session->peer.pid, seconds);
@@ -132,7 +123,7 @@ static void watch_release_begin(struct watch *w)
 /* How long to wait for something to happen, for poll(2). */
 static int watch_release_wait(const struct watch *w)
 {
-	int64_t left = w->release_at - watch_now();
+	int64_t left = w->release_at - clock_ms();
 
 	if (!w->release_at || w->release_at == INT64_MAX)
 		return -1;
@@ -153,8 +144,12 @@ static void watch_release(struct watch *w)
 
 static void watch_fired(struct watch *w, int kind)
 {
+	struct bridge *b = w->session->bridge;
+
 	atomic_fetch_add(&w->fired[kind], 1);
-	log_info("%s: %s", w->session->bridge->device.name, watch_texts[kind]);
+	/* A client can fire these itself, as often as it likes. */
+	if (lines_allow(b, LINES_EVENT))
+		log_info("%s: %s", b->device.name, watch_texts[kind]);
 	watch_signal(w, kind);
 	if (kind == WATCH_REQ)
 		watch_release_begin(w);

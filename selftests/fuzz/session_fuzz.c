@@ -974,6 +974,7 @@ static void bridge_start(unsigned int i)
 	b->listener.fd = -1;
 	b->retained_req = -1;
 	pthread_mutex_init(&b->lock, NULL);
+	pthread_mutex_init(&b->lines_lock, NULL);
 	fuzz_require(!pci_resolve(b->own->device, &b->device),
 		     "the device is there");
 	fuzz_require(!device_check(b), "the device can be exported");

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "peer.h"
@@ -124,6 +125,86 @@ TEST_F(limits, many_messages_are_told_of_once)
 	for (i = 0; i < 2000; i++)
 		peer_get64(peer, 0);
 	EXPECT_EQ(1, peer_log_count(peer, "more than 20 messages a second"));
+	/* It is an observation, and no limit. */
+	EXPECT_EQ(FAKE_ID, peer_get64(peer, FAKE_REG_ID));
+}
+
+/*
+ * What a client does wrong is told, but not as often as it likes. (100 in a
+ * minute; that the minute is over before a thousand messages are through would
+ * take a very slow machine.)
+ */
+#define MANY	1000
+#define LINES	100
+
+static unsigned int lines_of(const struct peer *peer, const char *text)
+{
+	static char log[1 << 20];
+	unsigned int nr = 0;
+	const char *at;
+
+	fake_daemon_log(&peer->daemon, log, sizeof(log));
+	for (at = log; (at = strstr(at, text)); at++)
+		nr++;
+	return nr;
+}
+
+TEST_F(limits, complaints_of_a_session)
+{
+	struct peer *peer = &self->peer;
+	unsigned int i;
+
+	ASSERT_EQ(0, begin(peer, variant->way, "--max-dma=64K"));
+	for (i = 0; i < MANY; i++)
+		ASSERT_EQ(ENOMEM, wire_map(peer->sock, 0, 17 * PAGE, PEER_RW,
+					   self->memory, 0));
+	EXPECT_EQ(LINES, lines_of(peer, "does not allow it"));
+	EXPECT_EQ(1, lines_of(peer, "no more lines like the last"));
+	/* Another session of the client's has no more. */
+	ASSERT_EQ(0, peer_hang_up(peer));
+	ASSERT_EQ(0, peer_connect(peer));
+	EXPECT_EQ(ENOMEM, wire_map(peer->sock, 0, 17 * PAGE, PEER_RW,
+				   self->memory, 0));
+	EXPECT_EQ(LINES, lines_of(peer, "does not allow it"));
+}
+
+/* And none of it hides what there is to say of others. */
+TEST_F(limits, lines_about_clients_that_are_refused)
+{
+	struct peer *peer = &self->peer;
+	unsigned int i;
+	int sock;
+
+	ASSERT_EQ(0, begin(peer, variant->way, "--max-dma=64K"));
+	for (i = 0; i < 3 * LINES; i++) {
+		struct wire_reply r;
+
+		sock = wire_connect(peer->daemon.socket);
+		ASSERT_EQ(EBUSY, wire_version(sock, NULL, &r));
+		close(sock);
+	}
+	EXPECT_EQ(LINES, lines_of(peer, "busy with pid"));
+	EXPECT_EQ(1, lines_of(peer, "no more lines like the last"));
+	EXPECT_EQ(ENOMEM, wire_map(peer->sock, 0, 17 * PAGE, PEER_RW,
+				   self->memory, 0));
+	EXPECT_EQ(1, lines_of(peer, "does not allow it"));
+}
+
+TEST_F(limits, errors_that_the_client_fires_itself)
+{
+	struct peer *peer = &self->peer;
+	unsigned int i;
+
+	ASSERT_EQ(0, begin(peer, variant->way, NULL));
+	for (i = 0; i < MANY; i++) {
+		ASSERT_EQ(0, wire_set_irqs(peer->sock,
+					   VFIO_USER_IRQ_SET_DATA_NONE |
+					   VFIO_USER_IRQ_SET_ACTION_TRIGGER,
+					   PEER_ERR, 0, 1, NULL, 0, NULL, 0));
+		peer_pause(1);
+	}
+	EXPECT_TRUE(peer_wait_log(peer, "no more lines like the last"));
+	EXPECT_EQ(LINES, lines_of(peer, "the device reports an error"));
 }
 
 TEST_F(limits, few_messages_are_not_told_of)
