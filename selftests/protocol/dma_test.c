@@ -388,7 +388,13 @@ TEST_F(dma, rule14_memlock_is_enomem_and_a_hint)
 			      self->memory, 0));
 	EXPECT_EQ(ENOMEM, wire_map(self->peer.sock, 4 * PAGE, PAGE, PEER_RW,
 				   self->memory, 0));
+	/* How much there is, how much of it is left, and whose it is. */
 	EXPECT_TRUE(peer_log_has(&self->peer, "memlock limit is 16384"));
+	EXPECT_TRUE(peer_log_has(&self->peer,
+				 "cannot map 4096 bytes for DMA beside the 16384"));
+	EXPECT_TRUE(peer_log_has(&self->peer, variant->way == PEER_TYPE1 ?
+				 "that its devices have pinned" :
+				 "that its user's processes have pinned"));
 	EXPECT_TRUE(peer_log_has(&self->peer, "ulimit -l"));
 }
 
