@@ -668,7 +668,7 @@ bool refuse_make_room(void);
  * refuse_start() - tell a client no as soon as it has sent its VERSION
  * @fd: its socket, blocking, owned by this from now on. refuse_make_room() has
  *      said that there is room.
- * @error: a positive errno, for the reply
+ * @error: a positive errno, for the reply; 0 to only close @fd
  *
  * In a thread of its own, for BRIDGE_CLIENT_TIMEOUT at most.
  *

@@ -5,7 +5,7 @@
  *
  * Counters are read as they are, while the session goes on; the list of maps
  * is read under the session's lock and is bounded. Whoever asks and doesn't
- * read is not waited for.
+ * read is not waited for, nor is what they may have sent (refuse.c).
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -158,5 +158,5 @@ void monitor_answer(struct daemon *d, int fd)
 		(void)n;
 		free(text);
 	}
-	close_fd(&fd);
+	refuse_start(fd, 0);
 }

@@ -7,7 +7,8 @@
  * for until it has sent one: the reply echoes the message's id. A client may
  * have sent fds along, and closing the last reference to one can block
  * (join.c), so each client is refused by a thread of its own, of which there
- * are only so many; the main thread never holds what a client has sent. When
+ * are only so many; the main thread never holds what a client has sent. Who asks
+ * the monitor may have sent some as well, and is hung up on in the same way. When
  * there are as many as there may be, the client that came first is hung up on
  * and its thread interrupted, to make room. A thread counts until it has closed
  * all that its client sent. Nobody waits for these threads.
@@ -30,7 +31,7 @@
  * @used: this entry means something; then @thread hasn't ended
  * @thread: refuses it
  * @fd: its socket, -1 while that is closed
- * @error: what it is told
+ * @error: what it is told, 0 for nothing
  * @number: the lower, the longer it has been here
  */
 struct refusal {
@@ -132,7 +133,8 @@ static void *refuse_thread(void *arg)
 	struct refusal *r = arg;
 
 	/* Only this thread changes it. */
-	refuse_answer(r->fd, r->error);
+	if (r->error)
+		refuse_answer(r->fd, r->error);
 	refuse_hang_up(r);
 	return NULL;
 }

@@ -158,7 +158,8 @@ static void serve_accept(struct bridge *b)
 /* Syscalls: accept4 */
 static void serve_monitor(struct daemon *d)
 {
-	int fd = accept4(d->monitor.fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = refuse_make_room() ?
+		accept4(d->monitor.fd, NULL, NULL, SOCK_CLOEXEC) : -1;
 
 	if (fd >= 0)
 		monitor_answer(d, fd);

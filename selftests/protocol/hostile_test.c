@@ -316,6 +316,30 @@ TEST_F(hostile, refused_clients_stuck_in_a_close_make_room)
 	}
 }
 
+/* Who asks the monitor has nothing to send, and can all the same. */
+TEST_F(hostile, monitors_clients_stuck_in_a_close_hold_nobody_up)
+{
+	struct vfio_user_device_info info;
+	struct sticky s[REFUSALS];
+	int socks[REFUSALS];
+	unsigned int i;
+
+	ASSERT_EQ(0, daemon_freeze(&self->peer));
+	for (i = 0; i < REFUSALS; i++) {
+		socks[i] = wire_connect(self->peer.monitor);
+		EXPECT_EQ(0, sticky_send(socks[i], VFIO_USER_VERSION, NULL, 0,
+					 &s[i]));
+	}
+	kill(self->peer.daemon.pid, SIGCONT);
+	EXPECT_EQ(EBUSY, another(&self->peer));
+	EXPECT_TRUE(monitor_answers(&self->peer));
+	EXPECT_EQ(0, wire_info(self->peer.sock, &info));
+	for (i = 0; i < REFUSALS; i++) {
+		close(socks[i]);
+		close(s[i].other);
+	}
+}
+
 TEST_F(hostile, refused_client_that_sends_a_byte_keeps_nobody_busy)
 {
 	int sock = wire_connect(self->peer.daemon.socket);
