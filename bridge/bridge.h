@@ -10,6 +10,7 @@
 
 #include "caps.h"
 #include "msg.h"
+#include "pci/aer.h"
 #include "pci/device.h"
 #include "pci/uevent.h"
 #include "util.h"
@@ -404,6 +405,7 @@ struct lines {
  * @index: which of the daemon's it is
  * @device: what it exports
  * @description: of @device, for people
+ * @aer: its errors; NULL if they aren't counted
  * @listener: accepts clients; none if it was given a connected socket
  * @session: the client that is served, or NULL
  * @finished: it will serve nobody any more
@@ -433,6 +435,7 @@ struct bridge {
 	unsigned int index;
 	struct pci_name device;
 	char description[256];
+	struct pci_aer *aer;
 	struct listener listener;
 	struct session *session;
 	bool finished;

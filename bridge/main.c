@@ -133,6 +133,7 @@ static int main_resolve(struct bridge *b)
 	}
 	/* Now: libpci reads files that the sandbox doesn't leave. */
 	pci_describe(b->device.sysfs, b->description, sizeof(b->description));
+	b->aer = pci_aer_open(b->device.sysfs);
 	return BRIDGE_EXIT_OK;
 }
 
@@ -300,8 +301,10 @@ static void main_close(struct daemon *d)
 {
 	unsigned int i;
 
-	for (i = 0; i < d->nr_bridges; i++)
+	for (i = 0; i < d->nr_bridges; i++) {
 		listen_close(&d->bridges[i].listener);
+		pci_aer_close(d->bridges[i].aer);
+	}
 	listen_close(&d->monitor);
 	uevent_stop(d);
 	group_stop(d);

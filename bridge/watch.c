@@ -142,14 +142,24 @@ static void watch_release(struct watch *w)
 	session_stop(w->session);
 }
 
+/* A client can fire these itself, as often as it likes. */
+static void watch_tell(struct bridge *b, int kind)
+{
+	char news[512] = "";
+
+	if (kind == WATCH_ERR)
+		pci_aer_news(b->aer, news, sizeof(news));
+	if (lines_allow(b, LINES_EVENT))
+		log_info("%s: %s%s%s", b->device.name, watch_texts[kind],
+			 news[0] ? ": " : "", news);
+}
+
 static void watch_fired(struct watch *w, int kind)
 {
 	struct bridge *b = w->session->bridge;
 
 	atomic_fetch_add(&w->fired[kind], 1);
-	/* A client can fire these itself, as often as it likes. */
-	if (lines_allow(b, LINES_EVENT))
-		log_info("%s: %s", b->device.name, watch_texts[kind]);
+	watch_tell(b, kind);
 	watch_signal(w, kind);
 	if (kind == WATCH_REQ)
 		watch_release_begin(w);
@@ -207,8 +217,11 @@ static int watch_open(struct session *s)
 int watch_start(struct session *s)
 {
 	struct watch *w = &s->watch;
+	char old[1];
 	int kind, ret;
 
+	/* What was before is not what this client will be told of. */
+	pci_aer_news(s->bridge->aer, old, sizeof(old));
 	w->session = s;
 	w->release_at = 0;
 	w->stop = -1;

@@ -179,6 +179,10 @@ static void tree_pci_files(struct tree *tree, const char *dir)
 		  FAKE_PRODUCT);
 	tree_text(tree, in(dir, "%s", "class"), "0x%06x\n", FAKE_CLASS);
 	tree_text(tree, in(dir, "%s", "irq"), "11\n");
+	tree_text(tree, in(dir, "%s", "aer_dev_fatal"),
+		  "CmpltTO 0\nCmpltAbrt 0\nTOTAL_ERR_FATAL 0\n");
+	tree_text(tree, in(dir, "%s", "aer_dev_nonfatal"),
+		  "CmpltTO 0\nCmpltAbrt 0\nTOTAL_ERR_NONFATAL 0\n");
 	tree_resources(tree, dir);
 	tree_config_space(tree, dir);
 }

@@ -29,9 +29,9 @@
 #define WAIT_MS		20000
 #define TIMEOUT		120
 
-/* Severities as the port has them after a reset. */
-#define NON_FATAL	"COMP_ABORT"
-#define FATAL		"MALF_TLP"
+/* Severities as the port has them after a reset; as the kernel counts them. */
+#define NON_FATAL	"COMP_ABORT", "CmpltAbrt (non-fatal)"
+#define FATAL		"MALF_TLP", "MalfTLP (fatal)"
 
 FIXTURE(aer)
 {
@@ -139,6 +139,22 @@ FIXTURE_TEARDOWN(aer)
 	close(self->injector);
 }
 
+/* ": BDF: " of the port above a device, as the log has it. */
+static const char *port_of(const char *bdf)
+{
+	char path[128], link[256];
+	static char port[32];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s", bdf);
+	n = readlink(path, link, sizeof(link) - 1);
+	link[n < 0 ? 0 : n] = '\0';
+	*(strrchr(link, '/') ?: link) = '\0';
+	snprintf(port, sizeof(port), ": %.12s: ",
+		 strrchr(link, '/') ? strrchr(link, '/') + 1 : "none");
+	return port;
+}
+
 static int transfer(struct nvme *n, struct access_dma *dma, bool write)
 {
 	return nvme_io(n, 1, write, BLOCK, SIZE / n->block_size, dma->iova);
@@ -164,7 +180,8 @@ static int reset(struct access *a)
 }
 
 /* The error, what is said of it, and a device that works after a reset. */
-#define RECOVER(error) do {						\
+#define RECOVER(...)	RECOVER_FROM(__VA_ARGS__)
+#define RECOVER_FROM(error, told) do {					\
 	struct access *a = self->hw.access;				\
 	struct nvme *n = &self->nvme;					\
 									\
@@ -178,7 +195,10 @@ static int reset(struct access *a)
 	if (variant->way.socket) {					\
 		EXPECT_LE(1, hw_monitor(&self->hw.daemon, "session.errors")); \
 		EXPECT_EQ(1, hw_daemon_log_has(&self->hw.daemon,	\
-					       "the device reports an error")); \
+					       "the device reports an error: ")); \
+		EXPECT_EQ(1, hw_daemon_log_has(&self->hw.daemon, told)); \
+		EXPECT_EQ(1, hw_daemon_log_has(&self->hw.daemon,	\
+					       port_of(getenv("LAB_NVME")))); \
 	}								\
 	nvme_close(n);							\
 	ASSERT_EQ(0, reset(a));						\

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/vfio.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -500,6 +501,64 @@ TEST_F(irq, rule25_err_is_signalled_to_client_and_daemon)
 	session = json_object_get(status, "session");
 	EXPECT_EQ(1, json_integer_value(json_object_get(session, "errors")));
 	json_decref(status);
+}
+
+/* As the kernel counts the device's errors: a line for each kind. */
+static int count_errors(const struct peer *peer, const char *severity,
+			unsigned int timeouts, unsigned int aborts)
+{
+	char path[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path),
+		 "%s/sys/devices/pci0000:00/%s/aer_dev_%s", peer->root.path,
+		 peer->root.control->config.name, severity);
+	file = fopen(path, "we");
+	if (!file)
+		return -errno;
+	fprintf(file, "Undefined 0\nCmpltTO %u\nCmpltAbrt %u\nTOTAL_ERR %u\n",
+		timeouts, aborts, timeouts + aborts);
+	return fclose(file) ? -errno : 0;
+}
+
+#define ABORT	"0000:01:00.0: CmpltAbrt"
+#define TIMEOUT	"0000:01:00.0: CmpltTO"
+
+/* To take the eventfd waits for the daemon, if it is still busy with the last. */
+static void raise_err(struct __test_metadata *_metadata, struct peer *peer,
+		      int *fd)
+{
+	ASSERT_EQ(0, set_fds(peer, PEER_ERR, 0, 1, fd));
+	ASSERT_EQ(1, fake_irq_raise(peer->root.control, PEER_ERR, 0));
+	EXPECT_EQ(1, peer_wait_fired(*fd));
+}
+
+/* What it was, and where: of what is new. */
+TEST_F(irq, rule25_err_is_told_with_what_the_kernel_has_counted)
+{
+	static const char *const args[] = { NULL };
+	struct peer *peer = &self->peer;
+
+	EXPECT_EQ(0, fake_daemon_stop(&peer->daemon, SIGTERM));
+	close_fd(&peer->sock);
+	ASSERT_EQ(0, count_errors(peer, "nonfatal", 3, 0));
+	ASSERT_EQ(0, count_errors(peer, "fatal", 0, 0));
+	ASSERT_EQ(0, fake_daemon_start(&peer->daemon, &peer->root, args));
+	ASSERT_EQ(0, count_errors(peer, "nonfatal", 4, 0));
+	ASSERT_EQ(0, peer_connect(peer));
+
+	raise_err(_metadata, peer, self->fds);
+	EXPECT_TRUE(peer_log_has(peer, "the device reports an error\n"));
+	ASSERT_EQ(0, count_errors(peer, "nonfatal", 4, 1));
+	raise_err(_metadata, peer, self->fds);
+	EXPECT_TRUE(peer_log_has(peer, "an error: " ABORT " (non-fatal)\n"));
+	ASSERT_EQ(0, count_errors(peer, "nonfatal", 5, 1));
+	ASSERT_EQ(0, count_errors(peer, "fatal", 0, 1));
+	raise_err(_metadata, peer, self->fds);
+	EXPECT_TRUE(peer_log_has(peer, "an error: " ABORT " (fatal), "
+				 TIMEOUT " (non-fatal)\n"));
+	raise_err(_metadata, peer, self->fds);
+	EXPECT_EQ(2, peer_log_count(peer, "the device reports an error\n"));
 }
 
 TEST_F(irq, rule25_req_is_signalled_to_client_and_daemon)
