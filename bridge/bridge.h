@@ -626,6 +626,8 @@ int listen_open(struct listener *l, const char *path,
 /**
  * listen_close() - stop listening, and remove the path if it is still ours
  * @l: from listen_open(), or with an fd of another origin and no path
+ *
+ * Waits for nothing that clients who weren't accepted have sent.
  */
 void listen_close(struct listener *l);
 

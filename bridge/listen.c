@@ -8,6 +8,8 @@
  * ours to remove.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -178,10 +180,30 @@ int listen_open(struct listener *l, const char *path,
 	return ret;
 }
 
-/* Syscalls: unlink */
+/* Syscalls: close */
+static void *listen_thread(void *arg)
+{
+	close((intptr_t)arg);
+	return NULL;
+}
+
+/*
+ * Who wasn't accepted goes with the socket, and with them what they have sent,
+ * which may block who closes it (join.c): a thread that nobody waits for. Without
+ * one it stays open until the process ends.
+ *
+ * Syscalls: unlink
+ */
 void listen_close(struct listener *l)
 {
-	if (l->fd >= 0 && listen_is_ours(l))
+	pthread_t thread;
+
+	if (l->fd < 0)
+		return;
+	if (listen_is_ours(l))
 		unlink(l->path);
-	close_fd(&l->fd);
+	if (!pthread_create(&thread, NULL, listen_thread,
+			    (void *)(intptr_t)l->fd))
+		pthread_detach(thread);
+	l->fd = -1;
 }

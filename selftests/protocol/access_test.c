@@ -267,6 +267,9 @@ TEST_F(access, socket_that_is_there_already)
 	/* It isn't the daemon's, and stays when that ends. */
 	EXPECT_EQ(0, fake_daemon_stop(&peer->daemon, SIGTERM));
 	EXPECT_EQ(0, access(peer->daemon.socket, F_OK));
+	/* For another daemon, which is started when somebody comes. */
+	ASSERT_EQ(0, run_activated(peer, self->sockets, 1, false, one_device));
+	EXPECT_EQ(0, peer_connect(peer));
 }
 
 /* A socket at a path of the test's, for the daemon to be given. */

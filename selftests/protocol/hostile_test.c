@@ -340,6 +340,31 @@ TEST_F(hostile, monitors_clients_stuck_in_a_close_hold_nobody_up)
 	}
 }
 
+/* Clients that nobody has accepted by the time that the daemon is to end. */
+TEST_F(hostile, clients_that_wait_do_not_keep_the_daemon)
+{
+	const char *const paths[] = {
+		self->peer.daemon.socket, self->peer.monitor
+	};
+	struct sticky s[ARRAY_SIZE(paths)];
+	int socks[ARRAY_SIZE(paths)];
+	unsigned int i;
+
+	ASSERT_EQ(0, daemon_freeze(&self->peer));
+	kill(self->peer.daemon.pid, SIGTERM);
+	for (i = 0; i < ARRAY_SIZE(paths); i++) {
+		socks[i] = wire_connect(paths[i]);
+		EXPECT_EQ(0, sticky_send(socks[i], VFIO_USER_VERSION, NULL, 0,
+					 &s[i]));
+	}
+	kill(self->peer.daemon.pid, SIGCONT);
+	EXPECT_EQ(0, fake_daemon_wait(&self->peer.daemon, STOP_MS));
+	for (i = 0; i < ARRAY_SIZE(paths); i++) {
+		close(socks[i]);
+		close(s[i].other);
+	}
+}
+
 TEST_F(hostile, refused_client_that_sends_a_byte_keeps_nobody_busy)
 {
 	int sock = wire_connect(self->peer.daemon.socket);
