@@ -663,11 +663,12 @@ void refuse_init(void);
 
 /**
  * refuse_make_room() - can one more client be refused at this time?
+ * @monitor: it is one of the monitor's, for whom there is room of their own
  *
  * Return: false if there are as many as there may be; the one that came first is
  * then hung up on and got out of what it waits for, so that there soon is room.
  */
-bool refuse_make_room(void);
+bool refuse_make_room(bool monitor);
 
 /**
  * refuse_start() - tell a client no as soon as it has sent its VERSION

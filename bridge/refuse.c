@@ -23,7 +23,9 @@
 
 #include "bridge.h"
 
-#define REFUSE_MAX		16
+#define REFUSE_MAX		17
+/* Of these, only for whoever asks the monitor: the others can't take them all. */
+#define REFUSE_MONITOR		1
 #define REFUSE_STACK		(64 * 1024)
 
 /**
@@ -62,14 +64,16 @@ static struct refusal *refuse_find_free(void)
 	return NULL;
 }
 
-/* With refuse_lock, and all entries in use. */
-static struct refusal *refuse_find_oldest(void)
+/* With refuse_lock: of those in use; how many aren't is added to *@nr_free. */
+static struct refusal *refuse_find_oldest(unsigned int *nr_free)
 {
-	struct refusal *oldest = refusals;
+	struct refusal *oldest = NULL;
 	unsigned int i;
 
-	for (i = 1; i < REFUSE_MAX; i++) {
-		if (refusals[i].number < oldest->number)
+	for (i = 0; i < REFUSE_MAX; i++) {
+		if (!refusals[i].used)
+			(*nr_free)++;
+		else if (!oldest || refusals[i].number < oldest->number)
 			oldest = &refusals[i];
 	}
 	return oldest;
@@ -140,15 +144,16 @@ static void *refuse_thread(void *arg)
 }
 
 /* Syscalls: shutdown */
-bool refuse_make_room(void)
+bool refuse_make_room(bool monitor)
 {
 	struct refusal *oldest;
+	unsigned int nr_free = 0;
 	bool room;
 
 	pthread_mutex_lock(&refuse_lock);
-	room = refuse_find_free();
+	oldest = refuse_find_oldest(&nr_free);
+	room = nr_free > (monitor ? 0 : REFUSE_MONITOR);
 	if (!room) {
-		oldest = refuse_find_oldest();
 		if (oldest->fd >= 0)
 			shutdown(oldest->fd, SHUT_RDWR);
 		pthread_kill(oldest->thread, WATCH_SIGNAL);

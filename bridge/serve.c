@@ -135,7 +135,7 @@ static void serve_accept(struct bridge *b)
 	if (serve_hold(b))
 		return;
 	/* One that can't be answered, or has no fd to be had, waits, too. */
-	fd = may_refuse && !refuse_make_room() ? -1 :
+	fd = may_refuse && !refuse_make_room(false) ? -1 :
 		accept4(b->listener.fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0) {
 		b->listen_after = clock_ms() + SERVE_PAUSE_MS;
@@ -158,7 +158,7 @@ static void serve_accept(struct bridge *b)
 /* Syscalls: accept4 */
 static void serve_monitor(struct daemon *d)
 {
-	int fd = refuse_make_room() ?
+	int fd = refuse_make_room(true) ?
 		accept4(d->monitor.fd, NULL, NULL, SOCK_CLOEXEC) : -1;
 
 	if (fd >= 0)

@@ -696,7 +696,7 @@ static void do_refuse(struct fuzz *f)
 	struct ucred peer;
 	int fds[2];
 
-	if (!refuse_make_room() ||
+	if (!refuse_make_room(false) ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return;
 	access_allows(&opts.access, fds[0], &peer);
@@ -717,7 +717,7 @@ static void do_refuse_many(void)
 	int fds[32][2], nr = 0;
 	char byte;
 
-	while (nr < ARRAY_SIZE(fds) && refuse_make_room()) {
+	while (nr < ARRAY_SIZE(fds) && refuse_make_room(false)) {
 		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds[nr]))
 			break;
 		refuse_start(fds[nr++][0], EACCES);
@@ -733,11 +733,17 @@ static void do_refuse_many(void)
 
 static void do_monitor(void)
 {
+	char answer[4096];
 	int fds[2];
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+	if (!refuse_make_room(true) ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
 		return;
 	monitor_answer(&daemon_, fds[0]);
+	/* As with who is refused */
+	while (wait_for(fds[1], END_MS) &&
+	       recv(fds[1], answer, sizeof(answer), MSG_DONTWAIT) > 0)
+		;
 	close(fds[1]);
 }
 

@@ -340,6 +340,25 @@ TEST_F(hostile, monitors_clients_stuck_in_a_close_hold_nobody_up)
 	}
 }
 
+/* As many as can be refused at a time, and don't say what they want. */
+TEST_F(hostile, refused_clients_leave_room_for_the_monitor)
+{
+	int socks[REFUSALS];
+	unsigned int i;
+
+	for (i = 0; i < REFUSALS; i++) {
+		socks[i] = wire_connect(self->peer.daemon.socket);
+		ASSERT_LE(0, socks[i]);
+	}
+	peer_pause(200);
+	EXPECT_TRUE(monitor_answers(&self->peer));
+	/* And not because one of them was hung up on. */
+	for (i = 0; i < REFUSALS; i++) {
+		EXPECT_TRUE(wire_quiet(socks[i]));
+		close(socks[i]);
+	}
+}
+
 /* Clients that nobody has accepted by the time that the daemon is to end. */
 TEST_F(hostile, clients_that_wait_do_not_keep_the_daemon)
 {
