@@ -69,7 +69,6 @@ int msg_conn_init(struct msg_conn *c, int fd, size_t max_size, size_t fd_min)
 	return -ENOMEM;
 }
 
-/* Syscalls: close */
 void msg_conn_drop_fds(struct msg_conn *c)
 {
 	while (c->nr_fds)
@@ -137,11 +136,7 @@ static int msg_wait(const struct msg_conn *c, short events)
 	return fds[1].revents ? -ECONNRESET : 0;
 }
 
-/*
- * Keep the fds in @mh, with those of the same message that came before.
- *
- * Syscalls: close
- */
+/* Keep the fds in @mh, with those of the same message that came before. */
 static int msg_take_fds(struct msg_conn *c, struct msghdr *mh)
 {
 	struct cmsghdr *cmsg;
