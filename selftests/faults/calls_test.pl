@@ -3,8 +3,9 @@
 #
 # Can every call of the daemon's be made to fail? What its objects refer to and
 # don't define is read from them, with and without sanitizers. Each name is
-# either one that inject.c and wraps have, or in the list at the end of this file, with the
-# reason why it isn't. A new call is in neither, and fails the test until it is.
+# either one that variants.c and wraps have, or in the list at the end of this
+# file, with the reason why it isn't. A new call is in neither, and fails the test
+# until it is.
 
 use strict;
 use warnings;
@@ -66,7 +67,7 @@ sub plain
 my %wrapped = map { s/^faulty_//r => 0 }
 	grep { /^faulty_/ }
 	names('-g', '--defined-only', map { "$build/selftests/faults/$_.o" }
-	      qw(inject wraps));
+	      qw(variants wraps));
 my (%harmless, %used, %called);
 while (<DATA>) {
 	s/#.*//;
@@ -87,7 +88,7 @@ for my $dir ($build, "$build/san") {
 	}
 	result("calls of the objects in " . $dir =~ s{^\Q$top\E/}{}r, @why);
 }
-result('inject.c and wraps have nothing that nobody calls',
+result('variants.c and wraps have nothing that nobody calls',
        grep { !$called{plain($_)} } sort keys %wrapped);
 result('the list of what is harmless has nothing that nobody calls',
        map { exists $wrapped{$_} ? "$_ is made to fail" : $_ }
@@ -131,7 +132,7 @@ fprintf fputc fputs fwrite printf
 puts vfprintf
 # The mount namespace. The software VFIO refuses unshare(2) before.
 chdir getcwd mkdir mount mount_setattr move_mount open_tree umount2
-# jansson fails when it can't allocate, which inject.c and wraps have it do.
+# jansson fails when it can't allocate, which variants.c has it do.
 json_array json_array_append_new json_array_get json_array_size json_delete
 json_dumpb json_false json_integer json_integer_value json_loadb json_null
 json_object json_object_get json_object_seed json_object_set_new json_pack

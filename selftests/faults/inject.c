@@ -5,8 +5,8 @@
  * The daemon's objects are copied with their references renamed, open to
  * faulty_open and so on for all that is defined here, so that its own calls come
  * here and nobody else's do: the software VFIO, the sanitizers and the C library
- * call what they always call. jansson lets its allocations be replaced; what
- * other libraries allocate fails as a whole, with their own functions.
+ * call what they always call. What is called in place of a function is made by
+ * wraps, or in variants.c; here it is decided which call fails.
  *
  * A call that is to fail does nothing but fail, except for those that can't be
  * done again: close(2) has closed whatever it says, and shutdown(2) fails only
@@ -62,67 +62,6 @@ int fault(enum fault_call call, void *caller)
 	return page->error;
 }
 
-bool fault_errno(enum fault_call call, void *caller)
-{
-	int err = fault(call, caller);
-
-	if (err)
-		errno = err;
-	return err;
-}
-
-static int fault_fscanf(void *caller, FILE *f, const char *fmt, va_list args)
-{
-	return fault_errno(FAULT_fscanf, caller) ? EOF : vfscanf(f, fmt, args);
-}
-
-/* By the names that the C standards of 1999 and 2023 give it. */
-
-int faulty___isoc99_fscanf(FILE *f, const char *fmt, ...);
-int faulty___isoc99_fscanf(FILE *f, const char *fmt, ...)
-{
-	va_list args;
-	int ret;
-
-	va_start(args, fmt);
-	ret = fault_fscanf(CALLER, f, fmt, args);
-	va_end(args);
-	return ret;
-}
-
-int faulty___isoc23_fscanf(FILE *f, const char *fmt, ...);
-int faulty___isoc23_fscanf(FILE *f, const char *fmt, ...)
-{
-	va_list args;
-	int ret;
-
-	va_start(args, fmt);
-	ret = fault_fscanf(CALLER, f, fmt, args);
-	va_end(args);
-	return ret;
-}
-
-/* By the names that _FORTIFY_SOURCE gives them; the sizes were checked. */
-
-int faulty___poll_chk(struct pollfd *fds, nfds_t nr, int timeout, size_t room);
-int faulty___poll_chk(struct pollfd *fds, nfds_t nr, int timeout, size_t room)
-{
-	return fault_errno(FAULT_poll, CALLER) ? -1 : poll(fds, nr, timeout);
-}
-
-char *faulty___realpath_chk(const char *path, char *resolved, size_t room);
-char *faulty___realpath_chk(const char *path, char *resolved, size_t room)
-{
-	return fault_errno(FAULT_realpath, CALLER) ? NULL :
-		realpath(path, resolved);
-}
-
-/* What jansson allocates counts as allocated by the daemon. */
-static void *fault_json(size_t size)
-{
-	return fault_errno(FAULT_malloc, CALLER) ? NULL : malloc(size);
-}
-
 /* Before main(): it is to be seen all of. */
 static void __attribute__((constructor)) fault_attach(void)
 {
@@ -147,5 +86,5 @@ static void __attribute__((constructor)) fault_attach(void)
 	/* The first time, it loads a library, which it can't do later. */
 	if (verbose)
 		fault_show();
-	json_set_alloc_funcs(fault_json, free);
+	fault_json_start();
 }

@@ -45,11 +45,16 @@
  * @call: what is called
  * @caller: from where
  *
+ * Defined by whoever says which fails: inject.c, or a fuzzer.
+ *
  * Return: the error, or 0.
  */
 int fault(enum fault_call call, void *caller);
 
 /** fault_errno() - the same, with errno set to the error */
 bool fault_errno(enum fault_call call, void *caller);
+
+/** fault_json_start() - from now on jansson's allocations may fail, too */
+void fault_json_start(void);
 
 #endif
