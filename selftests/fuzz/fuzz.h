@@ -31,6 +31,13 @@ uint16_t fuzz_u16(struct fuzz *f);
 void fuzz_bytes(struct fuzz *f, void *to, size_t len);
 
 /**
+ * fuzz_nr_fds() - how many fds are open, of those that a fuzzer may come to
+ *
+ * The same before and after something, it says that nothing leaked, wherever.
+ */
+unsigned int fuzz_nr_fds(void);
+
+/**
  * fuzz_lowest_fd() - the lowest fd number that isn't in use
  *
  * The same before and after something, it says that nothing leaked.
