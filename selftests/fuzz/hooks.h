@@ -22,6 +22,8 @@ ssize_t fuzz_write(int fd, const void *buf, size_t count);
 int fuzz_clock_gettime(clockid_t clock, struct timespec *now);
 int fuzz_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *lock,
 				clockid_t clock, const struct timespec *until);
+int fuzz_pthread_clockjoin_np(pthread_t thread, void **ret, clockid_t clock,
+			      const struct timespec *until);
 
 /* run_server.c */
 ssize_t fuzz_recvmsg(int fd, struct msghdr *msg, int flags);
@@ -30,15 +32,18 @@ ssize_t fuzz_recv(int fd, void *buf, size_t len, int flags);
 int fuzz_poll(struct pollfd *fds, nfds_t nr, int ms);
 int fuzz_nanosleep(const struct timespec *time, struct timespec *left);
 
-/* session_fuzz.c */
+/* session_machine.c */
 struct nl_sock;
 struct sockaddr_nl;
 int fuzz_nl_recv(struct nl_sock *sock, struct sockaddr_nl *from,
 		 unsigned char **buf, struct ucred **creds);
+int fuzz_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+
+/* session_host.c and daemon_fuzz.c */
+FILE *fuzz_fopen(const char *path, const char *mode);
 
 /* daemon_fuzz.c */
 DIR *fuzz_opendir(const char *path);
-FILE *fuzz_fopen(const char *path, const char *mode);
 ssize_t fuzz_readlink(const char *path, char *buf, size_t len);
 
 #endif
