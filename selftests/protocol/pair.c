@@ -42,9 +42,9 @@ int pair_spawn(struct pair *pair, const char *device_b,
 {
 	char socket_a[160], socket_b[160], monitor[192], device[96];
 	const char *argv[PAIR_MAX_ARGS] = {
-		monitor, "--device=" PAIR_DEVICE_A, socket_a, device, socket_b,
+		monitor, "--device=" PAIR_DEVICE_A, socket_a,
 	};
-	unsigned int n = 5;
+	unsigned int n = 3;
 	int ret;
 
 	snprintf(pair->a.monitor, sizeof(pair->a.monitor), "%s/monitor",
@@ -55,6 +55,10 @@ int pair_spawn(struct pair *pair, const char *device_b,
 		 pair->a.root.path);
 	snprintf(socket_b, sizeof(socket_b), "--socket-path=%s/b",
 		 pair->a.root.path);
+	if (pair->own)
+		argv[n++] = pair->own;
+	argv[n++] = device;
+	argv[n++] = socket_b;
 	while (*args && n < PAIR_MAX_ARGS - 1)
 		argv[n++] = *args++;
 	ret = fake_daemon_start(&pair->a.daemon, &pair->a.root, argv);

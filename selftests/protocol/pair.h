@@ -16,10 +16,12 @@
  * struct pair - the daemon and its two clients
  * @a: the first device's; the machine and the daemon are its as well
  * @b: the second's, with a copy of these
+ * @own: an option that is of the first device alone, or NULL
  */
 struct pair {
 	struct peer a;
 	struct peer b;
+	const char *own;
 };
 
 /** pair_config() - two devices of one group on one bus, with one way in */
