@@ -9,6 +9,9 @@
  * which was 0 before, and finds it there again after everything else: if two
  * had the device at one time, one of them would see. What they saw is counted
  * in shared memory, so that it outlives them.
+ *
+ * There are two storms. What the first leaves in the daemon are threads' stacks
+ * and the allocator's arenas; the second finds them there, and leaves nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,29 +23,30 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "mirror.h"
 #include "pair.h"
 #include "util.h"
 
 #include "kselftest_harness.h"
 
 #define CLIENTS		64
-#define KILLS		400
+#define KILLS		200
 #define PAGE		0x1000ull
 /* Where the first page of memory is mapped; each one's own pages are above. */
 #define COMMON		0x100000
+/* Where memory is that isn't shared. */
+#define UNSHARED	0x40000000
 #define MEMORY		((CLIENTS + 1) * 2 * PAGE)
 
-/* Threads' stacks and the allocator's arenas. */
-#ifdef __SANITIZE_ADDRESS__
-/* These have redzones and shadows, and what is freed is kept for a while. */
-#define RSS_SLACK	(16 * 1024 * 1024)
-#else
-#define RSS_SLACK	(4 * 1024 * 1024)
-#endif
+/* What a storm may add to what one before it has left of arenas and stacks. */
+#define RSS_SLACK	(1024 * 1024)
+/* A sanitizer remembers each thread that there was, and where it was made. */
+#define RSS_THREAD	256
 
 /**
  * struct tally - what the clients saw, all of them together
@@ -50,6 +54,9 @@
  * @busy: told EBUSY
  * @closed: hung up on instead of an answer
  * @copied: had the device copy memory, and it did
+ * @by_main: the same with memory that isn't shared, asked for over the one socket
+ * @by_twin: the same over the twin socket
+ * @bad: was asked for memory that it hasn't mapped, or in a wrong way
  * @other: got any other answer to VERSION
  * @last: the last of these
  * @shared: found the device in use by somebody else
@@ -60,6 +67,9 @@ struct tally {
 	atomic_uint busy;
 	atomic_uint closed;
 	atomic_uint copied;
+	atomic_uint by_main;
+	atomic_uint by_twin;
+	atomic_uint bad;
 	atomic_uint other;
 	atomic_int last;
 	atomic_uint shared;
@@ -76,6 +86,8 @@ struct tally {
  * @mine: what it has written to the device last
  * @common: a file that all of them map, with some of it for each, or -1: who
  *          hasn't shown a group's memory has no power over a device of it
+ * @unshared: the daemon takes memory that isn't shared
+ * @mirror: answers for it; NULL in a session without
  */
 struct client {
 	struct peer *peers;
@@ -85,6 +97,8 @@ struct client {
 	struct tally *tally;
 	uint64_t mine;
 	int common;
+	bool unshared;
+	struct mirror *mirror;
 };
 
 FIXTURE(storm)
@@ -213,6 +227,50 @@ static void copy(struct client *c, struct peer *peer)
 	close(fd);
 }
 
+/* Each client's own, which is a process. */
+static uint8_t memory[2 * PAGE];
+
+/* The same with memory that the daemon has to ask for, and to send back. */
+static void copy_unshared(struct client *c, struct peer *peer)
+{
+	struct mirror *m = c->mirror;
+	const uint64_t number = any(c, UINT64_MAX);
+	bool twin = m->twin >= 0;
+
+	memcpy(memory, &number, sizeof(number));
+	if (!mirror_map(m, peer, UNSHARED, memory, sizeof(memory), PEER_RW) &&
+	    peer_dma(peer, UNSHARED, UNSHARED + PAGE, 8) == FAKE_DMA_DONE &&
+	    !memcmp(memory + PAGE, &number, sizeof(number)))
+		atomic_fetch_add(twin ? &c->tally->by_twin : &c->tally->by_main,
+				 1);
+	wire_unmap(peer->sock, UNSHARED, sizeof(memory), 0);
+	m->nr_maps = 0;
+}
+
+/* Go while the daemon waits for an answer, or has just asked. */
+static void leave_unanswered(struct client *c, struct peer *peer)
+{
+	const struct vfio_user_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = PEER_RW,
+		.address = UNSHARED,
+		.size = sizeof(memory),
+	};
+
+	c->mirror->maps[c->mirror->nr_maps++] =
+		(struct mirror_map){ UNSHARED, sizeof(memory), memory };
+	c->mirror->how = MIRROR_SILENT;
+	wire_command(peer->sock, 1, VFIO_USER_DMA_MAP, &map, sizeof(map), NULL,
+		     0);
+	peer_pause(any(c, 3));
+	/* The twin socket alone is as much of an end. */
+	if (c->mirror->twin >= 0 && any(c, 2)) {
+		shutdown(c->mirror->twin, SHUT_RDWR);
+		wire_closed(peer->sock);
+	}
+	close_fd(&peer->sock);
+}
+
 static void set_irqs(struct client *c, struct peer *peer)
 {
 	int fds[4], i;
@@ -290,10 +348,16 @@ static void act(struct client *c, struct peer *peer)
 		close_fd(&peer->sock);
 		break;
 	case 4:
-		peer_pause(any(c, 5));
+		if (c->mirror)
+			leave_unanswered(c, peer);
+		else
+			peer_pause(any(c, 5));
 		break;
 	default:
-		copy(c, peer);
+		if (c->mirror && any(c, 2))
+			copy_unshared(c, peer);
+		else
+			copy(c, peer);
 	}
 }
 
@@ -336,16 +400,41 @@ static void be_served(struct client *c, struct peer *peer)
 	}
 }
 
-static void greet(struct client *c, struct peer *peer)
+/* VERSION; as wire_version(). */
+static int say_version(struct client *c, struct peer *peer,
+		       struct wire_reply *r)
 {
 	static const char *const texts[] = {
 		NULL, "{}",
 		"{\"capabilities\":{\"twin_socket\":{\"supported\":true}}}",
 	};
+	static struct mirror mirror;
+
+	if (!c->unshared || !any(c, 4))
+		return wire_version(peer->sock,
+				    texts[any(c, ARRAY_SIZE(texts))], r);
+	/* It connects by itself. */
+	close_fd(&peer->sock);
+	c->mirror = &mirror;
+	return mirror_connect(&mirror, peer, any(c, 2), "");
+}
+
+static void end_mirror(struct client *c)
+{
+	if (!c->mirror)
+		return;
+	mirror_close(c->mirror);
+	atomic_fetch_add(&c->tally->bad, c->mirror->bad);
+	c->mirror = NULL;
+}
+
+static void greet(struct client *c, struct peer *peer)
+{
 	static struct wire_reply r;
 	int ret;
 
-	ret = wire_version(peer->sock, texts[any(c, ARRAY_SIZE(texts))], &r);
+	r.nr_fds = 0;
+	ret = say_version(c, peer, &r);
 	if (!ret) {
 		be_served(c, peer);
 		/* The twin socket, if it has asked for one. */
@@ -358,6 +447,7 @@ static void greet(struct client *c, struct peer *peer)
 		atomic_store(&c->tally->last, ret);
 		atomic_fetch_add(&c->tally->other, 1);
 	}
+	end_mirror(c);
 }
 
 static void client_run(struct client *c)
@@ -427,6 +517,60 @@ static void end(const pid_t *pids)
 		waitpid(pids[i], NULL, 0);
 }
 
+/* All of it once; afterwards it's quiet again. */
+static int storm(struct client *c, pid_t *pids)
+{
+	unsigned int i;
+	int silent;
+
+	for (i = 0; i < CLIENTS; i++) {
+		c->number = i;
+		c->state += i;
+		pids[i] = client_start(c);
+	}
+	silent = rage(c, pids);
+	end(pids);
+	return silent ? silent : peer_wait_idle(&c->peers[0]);
+}
+
+static bool is_sanitized(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	return true;
+#else
+	/* By "make tsan". */
+	return getenv("TSAN_OPTIONS");
+#endif
+}
+
+/* A session is one, and so is who is refused. */
+static json_int_t nr_threads_of(const json_t *status)
+{
+	return json_integer_value(json_object_get(status, "sessions")) +
+	       json_integer_value(json_object_get(status, "refused"));
+}
+
+/* How many threads the daemon has had. */
+static long nr_threads(const struct peer *peer)
+{
+	json_t *status = peer_status(peer), *device;
+	long nr = nr_threads_of(status);
+	size_t i;
+
+	json_array_foreach(json_object_get(status, "devices"), i, device)
+		nr += nr_threads_of(device);
+	json_decref(status);
+	return nr;
+}
+
+/* The daemon's memory, without what grows by each thread whatever it does. */
+static long rss_of(const struct peer *peer)
+{
+	long rss = fake_rss(peer->daemon.pid);
+
+	return is_sanitized() ? rss - nr_threads(peer) * RSS_THREAD : rss;
+}
+
 /* One who comes after the storm has all of the device. */
 static bool is_served(struct client *c, struct peer *peer)
 {
@@ -450,6 +594,7 @@ TEST_F_TIMEOUT(storm, nothing_is_left_and_none_had_what_another_had, 120)
 		.state = self->seed,
 		.tally = t,
 		.common = variant->shared ? peer_memory(MEMORY) : -1,
+		.unshared = variant->arg,
 	};
 	unsigned int i;
 	long rss;
@@ -457,19 +602,18 @@ TEST_F_TIMEOUT(storm, nothing_is_left_and_none_had_what_another_had, 120)
 	for (i = 0; i < c.nr_peers; i++)
 		EXPECT_TRUE(is_served(&c, &peers[i]));
 	ASSERT_EQ(0, peer_wait_idle(&peers[0]));
-	rss = fake_rss(peers[0].daemon.pid);
-	for (i = 0; i < CLIENTS; i++) {
-		c.number = i;
-		c.state += i;
-		self->pids[i] = client_start(&c);
-	}
-	EXPECT_EQ(0, rage(&c, self->pids));
-	end(self->pids);
+	EXPECT_EQ(0, storm(&c, self->pids));
+	rss = rss_of(&peers[0]);
+	EXPECT_EQ(0, storm(&c, self->pids));
 
-	TH_LOG("%u served, %u copied, %u busy, %u closed, %u ended", t->served,
-	       t->copied, t->busy, t->closed, t->ended);
+	TH_LOG("%u served, %u copied, %u and %u by message, %u busy, %u closed, %u ended",
+	       t->served, t->copied, t->by_main, t->by_twin, t->busy,
+	       t->closed, t->ended);
 	EXPECT_LT(10, t->served);
 	EXPECT_LT(10, t->copied);
+	EXPECT_EQ(c.unshared, t->by_main > 10);
+	EXPECT_EQ(c.unshared, t->by_twin > 10);
+	EXPECT_EQ(0, t->bad);
 	EXPECT_LT(10, t->busy);
 	EXPECT_EQ(0, t->shared);
 	EXPECT_EQ(0, t->other)
@@ -477,7 +621,7 @@ TEST_F_TIMEOUT(storm, nothing_is_left_and_none_had_what_another_had, 120)
 	EXPECT_EQ(0, peer_wait_idle(&peers[0]));
 	EXPECT_EQ(0, control->nr_maps);
 	EXPECT_EQ(0, control->hidden_fds);
-	EXPECT_GT(rss + RSS_SLACK, fake_rss(peers[0].daemon.pid))
+	EXPECT_GT(rss + RSS_SLACK, rss_of(&peers[0]))
 		TH_LOG("%ld KiB before", rss / 1024);
 	for (i = 0; i < c.nr_peers; i++)
 		EXPECT_TRUE(is_served(&c, &peers[i]));
