@@ -375,6 +375,8 @@ help:
 #H              SOAK_SEED= as it was printed draws the same numbers
 #H   fuzz       looks for inputs that break something; FUZZ_SECONDS=600 each,
 #H              FUZZ_CC=afl-clang-fast by AFL++
+#H   tsan       the tests with several threads, watched by ThreadSanitizer;
+#H              TSAN_TESTS="storm group ..." runs others
 #H   coverage   which lines the fuzzers' inputs reach, and the daemon's tests
 #H   install    into DESTDIR=, with prefix=/usr/local
 #H   clean      removes what was built; what was downloaded stays in the cache

@@ -147,7 +147,7 @@ int sandbox_enter(const struct sandbox *sb)
 {
 	int ret;
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	log_info("sandbox: none, for the sanitizers that this is built with need more");
 	return 0;
 #endif

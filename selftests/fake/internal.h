@@ -536,8 +536,27 @@ static inline int raw_flock(int fd)
 	return syscall(SYS_flock, fd, LOCK_EX | LOCK_NB);
 }
 
+/* ThreadSanitizer's, if it is there. */
+#pragma weak __interceptor_close
+#pragma weak AnnotateIgnoreSyncBegin
+#pragma weak AnnotateIgnoreSyncEnd
+#pragma weak AnnotateIgnoreReadsBegin
+#pragma weak AnnotateIgnoreReadsEnd
+#pragma weak AnnotateIgnoreWritesBegin
+#pragma weak AnnotateIgnoreWritesEnd
+int __interceptor_close(int fd);
+void AnnotateIgnoreSyncBegin(const char *file, int line);
+void AnnotateIgnoreSyncEnd(const char *file, int line);
+void AnnotateIgnoreReadsBegin(const char *file, int line);
+void AnnotateIgnoreReadsEnd(const char *file, int line);
+void AnnotateIgnoreWritesBegin(const char *file, int line);
+void AnnotateIgnoreWritesEnd(const char *file, int line);
+
+/* It watches over the numbers of fds. */
 static inline int raw_close(int fd)
 {
+	if (__interceptor_close)
+		return __interceptor_close(fd);
 	return syscall(SYS_close, fd);
 }
 

@@ -107,7 +107,7 @@ FIXTURE_TEARDOWN(blocked_group)
 /* The last socket is the other's, which pair_spawn() takes for the mate's. */
 static int start(struct _test_data_blocked_group *self, bool stays)
 {
-	const char *args[] = { "--device=" OTHER_DEVICE, NULL, NULL };
+	const char *args[3] = { "--device=" OTHER_DEVICE };
 	struct peer *mate = self->mate;
 	char socket[160];
 	int ret;
