@@ -1341,14 +1341,77 @@ TEST_F(client, rule27_stream_without_its_data_is_a_violation)
 	EXPECT_BROKEN(-EPROTO);
 }
 
-TEST_F(client, rule27_error_loses_the_place_in_the_stream)
+/* As read(2): what has come first, and the error alone. */
+TEST_F(client, rule27_what_came_before_an_error_is_not_lost)
 {
 	struct mig_data r = { { 24, 16 }, "0123456789abcdef" };
+	struct mig_data rest = { { 12, 4 }, "ghij" };
 	char buf[20];
 
 	queue_reply(self->sock, 2, VFIO_USER_MIG_DATA_READ, &r, 24, 0);
 	queue_error(self->sock, 3, VFIO_USER_MIG_DATA_READ, ENODEV, 0);
+	queue_reply(self->sock, 4, VFIO_USER_MIG_DATA_READ, &rest, 12, 0);
+	EXPECT_EQ(16, vfio_user_migration_read(self->c, buf, 20));
+	EXPECT_EQ(0, memcmp("0123456789abcdef", buf, 16));
+	EXPECT_EQ(3, vfio_user_messages_sent(self->c));
 	EXPECT_EQ(-ENODEV, vfio_user_migration_read(self->c, buf, 20));
+	EXPECT_EQ(3, vfio_user_messages_sent(self->c));
+	EXPECT_EQ(4, vfio_user_migration_read(self->c, buf, 20));
+	EXPECT_EQ(0, memcmp("ghij", buf, 4));
+}
+
+TEST_F(client, rule27_error_at_the_first_piece_is_told_at_once)
+{
+	struct mig_data r = { { 12, 4 }, "0123" };
+	char buf[20];
+
+	queue_error(self->sock, 2, VFIO_USER_MIG_DATA_READ, ENODEV, 0);
+	queue_reply(self->sock, 3, VFIO_USER_MIG_DATA_READ, &r, 12, 0);
+	EXPECT_EQ(-ENODEV, vfio_user_migration_read(self->c, buf, 20));
+	EXPECT_EQ(4, vfio_user_migration_read(self->c, buf, 20));
+}
+
+/* Have an error to be told next time. */
+static ssize_t read_half(int sock, struct vfio_user_client *c, uint16_t id)
+{
+	struct mig_data r = { { 24, 16 }, "0123456789abcdef" };
+	char buf[20];
+
+	queue_reply(sock, id, VFIO_USER_MIG_DATA_READ, &r, 24, 0);
+	queue_error(sock, id + 1, VFIO_USER_MIG_DATA_READ, ENODEV, 0);
+	return vfio_user_migration_read(c, buf, 20);
+}
+
+static int set_state(int sock, struct vfio_user_client *c, uint16_t id,
+		     uint32_t state)
+{
+	struct mig_state r = { { 16, SET_STATE }, { state, -1 } };
+
+	queue_reply(sock, id, VFIO_USER_DEVICE_FEATURE, &r, 16, 0);
+	return vfio_user_migration_set_state(c, state);
+}
+
+/* It is of one stream, which goes on from PRE_COPY to STOP_COPY. */
+TEST_F(client, rule27_error_ends_with_its_stream)
+{
+	struct mig_data r = { { 12, 4 }, "0123" };
+	char buf[4];
+
+	ASSERT_EQ(16, read_half(self->sock, self->c, 2));
+	ASSERT_EQ(0, set_state(self->sock, self->c, 4,
+			       VFIO_USER_STATE_STOP_COPY));
+	EXPECT_EQ(-ENODEV, vfio_user_migration_read(self->c, buf, 4));
+
+	ASSERT_EQ(16, read_half(self->sock, self->c, 5));
+	ASSERT_EQ(0, set_state(self->sock, self->c, 7, VFIO_USER_STATE_STOP));
+	queue_reply(self->sock, 8, VFIO_USER_MIG_DATA_READ, &r, 12, 0);
+	EXPECT_EQ(4, vfio_user_migration_read(self->c, buf, 4));
+
+	ASSERT_EQ(16, read_half(self->sock, self->c, 9));
+	queue_reply(self->sock, 11, VFIO_USER_DEVICE_RESET, NULL, 0, 0);
+	ASSERT_EQ(0, vfio_user_reset(self->c));
+	queue_reply(self->sock, 12, VFIO_USER_MIG_DATA_READ, &r, 12, 0);
+	EXPECT_EQ(4, vfio_user_migration_read(self->c, buf, 4));
 }
 
 TEST_F(client, rule27_stream_is_written_in_pieces)

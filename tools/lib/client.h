@@ -400,8 +400,8 @@ int vfio_user_migration_set_state(struct vfio_user_client *c, uint32_t state);
  * @count: bytes; larger than the server's max_data_xfer_size is split
  *
  * Return: bytes read; fewer than @count: there is no more for now (in PRE_COPY)
- * or at all (in STOP_COPY). Or a negative errno, after which nothing is known
- * of where the stream is.
+ * or at all (in STOP_COPY), or something failed after these. Which of the two,
+ * the next call tells: 0, or a negative errno. So only 0 is the stream's end.
  */
 ssize_t vfio_user_migration_read(struct vfio_user_client *c, void *buf,
 				 size_t count);

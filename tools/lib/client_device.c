@@ -183,6 +183,8 @@ int vfio_user_dma_unmap_all(struct vfio_user_client *c)
 
 int vfio_user_reset(struct vfio_user_client *c)
 {
+	/* A stream that it had is dead. */
+	c->stream_error = 0;
 	return client_command(c, VFIO_USER_DEVICE_RESET, NULL, 0, NULL, 0);
 }
 

@@ -4,8 +4,9 @@
  * state to another.
  *
  * The states and the ways between them are those of the kernel's VFIO. The
- * stream has no form that is known here. Reading a piece that is shorter than
- * what was asked for means its end, which in PRE_COPY is the end only for now.
+ * stream has no form that is known here. A piece from the server that is shorter
+ * than what was asked for means its end, which in PRE_COPY is the end only for
+ * now.
  */
 #include <errno.h>
 #include <limits.h>
@@ -74,6 +75,9 @@ int vfio_user_migration_set_state(struct vfio_user_client *c, uint32_t state)
 				      VFIO_USER_FEATURE_MIG_DEVICE_STATE,
 				      &data, sizeof(data), NULL, 0);
 
+	/* Only from PRE_COPY to STOP_COPY does the stream stay the same. */
+	if (state != VFIO_USER_STATE_STOP_COPY)
+		c->stream_error = 0;
 	return n < 0 ? n : 0;
 }
 
@@ -106,19 +110,28 @@ static ssize_t migration_read_some(struct vfio_user_client *c, void *buf,
 	return reply.size;
 }
 
+/* What has come is gone from the server: first that, then the error. */
 ssize_t vfio_user_migration_read(struct vfio_user_client *c, void *buf,
 				 size_t count)
 {
+	ssize_t n = c->stream_error;
 	size_t done = 0;
 
 	if (count > SSIZE_MAX)
 		return -EINVAL;
+	c->stream_error = 0;
+	if (n)
+		return n;
 	while (done < count) {
 		size_t ask = min(count - done, client_max_xfer(c));
-		ssize_t n = migration_read_some(c, (char *)buf + done, ask);
 
-		if (n < 0)
+		n = migration_read_some(c, (char *)buf + done, ask);
+		if (n < 0 && !done)
 			return n;
+		if (n < 0) {
+			c->stream_error = n;
+			break;
+		}
 		done += n;
 		if (n < ask)
 			break;

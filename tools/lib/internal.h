@@ -41,6 +41,7 @@ struct client_map {
  * @messages_sent: commands since the connection was made
  * @id: of the last command
  * @broken: 0, or what every further call fails with
+ * @stream_error: 0, or what the next read of the migration stream fails with
  */
 struct vfio_user_client {
 	struct msg_conn conn;
@@ -54,6 +55,7 @@ struct vfio_user_client {
 	uint64_t messages_sent;
 	uint16_t id;
 	int broken;
+	int stream_error;
 };
 
 /**

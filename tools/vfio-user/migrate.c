@@ -218,7 +218,10 @@ static int write_out(int fd, const uint8_t *buf, size_t len)
 	return 0;
 }
 
-/* Copy the stream to its end, or until @limit; 0 if there is none. */
+/*
+ * Copy the stream to its end; or, with a @limit, until that time or until there is
+ * no more for now, after which the next read is that of the rest.
+ */
 static int save_stream(struct migrate *m, time_t limit)
 {
 	ssize_t n;
@@ -236,7 +239,7 @@ static int save_stream(struct migrate *m, time_t limit)
 		if (ret)
 			return tool_fail(ret, "can't write %s", m->label);
 		progress(m, n);
-	} while (n == sizeof(chunk) && (!limit || now() < limit));
+	} while (limit ? n == sizeof(chunk) && now() < limit : n > 0);
 	return TOOL_OK;
 }
 
