@@ -503,6 +503,88 @@ TEST_F(process, cancelled_threads_leave_no_lock)
 	}
 }
 
+/**
+ * struct doomed - a thread that is to be cancelled at its next chance
+ * @p: the device
+ * @file: a file of two pages
+ * @failed: the first call that hasn't worked, or isn't over
+ */
+struct doomed {
+	struct plain *p;
+	int file;
+	const char *failed;
+};
+
+/* POSIX has none of these be a cancellation point, and libc neither. */
+static void *call_what_is_no_point(void *arg)
+{
+	struct vfio_device_info info = { .argsz = sizeof(info) };
+	struct doomed *d = arg;
+	struct stat st;
+	char *map;
+
+	pthread_cancel(pthread_self());
+	d->failed = "mmap() of a region";
+	map = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, d->p->device, 0);
+	if (map == MAP_FAILED)
+		return NULL;
+	d->failed = "munmap() of a region";
+	if (munmap(map, PAGE))
+		return NULL;
+	d->failed = "mmap() of a file";
+	map = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, d->file, 0);
+	if (map == MAP_FAILED)
+		return NULL;
+	d->failed = "mremap()";
+	map = mremap(map, 2 * PAGE, PAGE, MREMAP_MAYMOVE);
+	if (map == MAP_FAILED || munmap(map, PAGE))
+		return NULL;
+	d->failed = "mmap() of shared memory";
+	map = mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED || munmap(map, PAGE))
+		return NULL;
+	d->failed = "fstat()";
+	if (fstat(d->p->device, &st))
+		return NULL;
+	d->failed = "ioctl()";
+	if (ioctl(d->p->device, VFIO_DEVICE_GET_INFO, &info))
+		return NULL;
+	d->failed = NULL;
+	pthread_testcancel();
+	return NULL;
+}
+
+static int nr_open_fds(void)
+{
+	int fd, nr = 0;
+
+	for (fd = 0; fd < MANY_FDS; fd++)
+		nr += syscall(SYS_fcntl, fd, F_GETFD) >= 0;
+	return nr;
+}
+
+TEST_F(process, what_is_no_cancellation_point_stays_none)
+{
+	struct doomed d = { .p = &self->p };
+	int nr, round;
+	pthread_t thread;
+	void *result;
+
+	d.file = memfd_create("file", MFD_CLOEXEC);
+	ASSERT_EQ(0, ftruncate(d.file, 2 * PAGE));
+	for (round = 0; round < 2; round++) {
+		nr = nr_open_fds();
+		ASSERT_EQ(0, pthread_create(&thread, NULL,
+					    call_what_is_no_point, &d));
+		ASSERT_EQ(0, pthread_join(thread, &result));
+		EXPECT_EQ(PTHREAD_CANCELED, result);
+		ASSERT_EQ(NULL, d.failed)
+			TH_LOG("%s", d.failed);
+	}
+	EXPECT_EQ(nr, nr_open_fds());
+	close(d.file);
+}
+
 static void *close_for_itself(void *arg)
 {
 	int device = *(int *)arg;

@@ -121,9 +121,11 @@ void run_file_put(struct run_file *file)
 	/* A child has a copy of it that it can do nothing with. */
 	if (!run_is_owner(file))
 		return;
+	run_cancel_off();
 	twin = file->twin;
 	file->ops->release(file);
 	run_fd_close(twin);
+	run_cancel_restore();
 	errno = saved;
 }
 

@@ -138,12 +138,14 @@ static int ioctl_twin(int fd)
 
 	if (!file)
 		return fd;
+	run_cancel_off();
 	twin = file->twin;
 	if (twin >= 0)
 		atomic_store(&file->is_real, true);
 	else
 		run_say("a device that isn't ours needs the real /dev/vfio/vfio or /dev/iommu, which can't be opened");
 	run_file_put(file);
+	run_cancel_restore();
 	return twin;
 }
 

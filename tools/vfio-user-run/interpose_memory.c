@@ -17,7 +17,11 @@
 
 static __thread bool memory_busy __attribute__((tls_model("initial-exec")));
 
-/* Is there anything to follow? A program without a device of ours has none. */
+/*
+ * Is there anything to follow? A program without a device of ours has none. What
+ * follows opens and closes files, and no caller of mmap(2) expects to be
+ * cancelled in that.
+ */
 static bool memory_enter(void)
 {
 	unsigned int nr;
@@ -26,16 +30,19 @@ static bool memory_enter(void)
 	if (memory_busy)
 		return false;
 	memory_busy = true;
+	run_cancel_off();
 	run_devices(&nr);
 	errno = saved;
 	if (nr)
 		return true;
+	run_cancel_restore();
 	memory_busy = false;
 	return false;
 }
 
 static void memory_exit(void)
 {
+	run_cancel_restore();
 	memory_busy = false;
 }
 
@@ -54,18 +61,23 @@ static void memory_follow(void *addr, size_t len, int flags, int fd,
 	errno = saved;
 }
 
+/* The file is put. */
 static void *memory_map_ours(struct run_file *file, void *addr, size_t len,
 			     int prot, int flags, int fd, off_t offset)
 {
 	uint64_t start = run_debug_us();
-	intptr_t ret = run_usable(file);
+	intptr_t ret;
 
+	run_cancel_off();
+	ret = run_usable(file);
 	if (!ret)
 		ret = file->ops->mmap ?
 		      (intptr_t)file->ops->mmap(file, addr, len, prot, flags,
 						offset) : -ENODEV;
 	run_debug_call(ret, start, "mmap(%p, %#zx, %#x, %#x, %d, %#llx)", addr,
 		       len, prot, flags, fd, (unsigned long long)offset);
+	run_file_put(file);
+	run_cancel_restore();
 	if (ret > -4096 && ret < 0) {
 		errno = -ret;
 		return MAP_FAILED;
@@ -95,11 +107,9 @@ INTERPOSED void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 
 	if (!(flags & MAP_ANONYMOUS))
 		file = run_file_find(fd);
-	if (file) {
-		map = memory_map_ours(file, addr, len, prot, flags, fd, offset);
-		run_file_put(file);
-		return map;
-	}
+	if (file)
+		return memory_map_ours(file, addr, len, prot, flags, fd,
+				       offset);
 	map = memory_map_shared(addr, len, prot, flags);
 	if (map)
 		return map;
