@@ -167,24 +167,33 @@ static int write_map(const char *path, const char *text)
 	return ret;
 }
 
-/* Mounts of ours are nobody else's. */
-static int enter_namespace(void)
+/* So that mounting is ours to do, though nobody is root. */
+static int enter_user_namespace(void)
 {
 	char uids[64], gids[64];
 	int ret;
 
 	snprintf(uids, sizeof(uids), "%u %u 1", geteuid(), geteuid());
 	snprintf(gids, sizeof(gids), "%u %u 1", getegid(), getegid());
-	if (!geteuid())
-		ret = unshare(CLONE_NEWNS) ? -errno : 0;
-	else if (unshare(CLONE_NEWUSER | CLONE_NEWNS))
-		ret = -errno;
-	else if (!(ret = write_map("/proc/self/setgroups", "deny")) &&
-		 !(ret = write_map("/proc/self/uid_map", uids)))
-		ret = write_map("/proc/self/gid_map", gids);
-	if (!ret && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		ret = -errno;
-	return ret;
+	if (unshare(CLONE_NEWUSER))
+		return -errno;
+	ret = write_map("/proc/self/setgroups", "deny");
+	if (!ret)
+		ret = write_map("/proc/self/uid_map", uids);
+	return ret ? ret : write_map("/proc/self/gid_map", gids);
+}
+
+/* Mounts of ours are nobody else's. */
+static int enter_namespace(void)
+{
+	int ret = geteuid() ? enter_user_namespace() : 0;
+
+	if (ret)
+		return ret;
+	if (unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -errno;
+	return 0;
 }
 
 static int mount_file(const char *path, int device)
