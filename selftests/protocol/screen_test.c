@@ -3,10 +3,12 @@
  * Files of a file system that is the client's own, and doesn't answer: nothing
  * of the daemon waits for one but what is there for that.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -166,6 +168,23 @@ TEST_F(screen, with_what_takes_none)
 	free(r);
 }
 
+/* How many threads the daemon has. */
+static int nr_threads(const struct peer *peer)
+{
+	char path[64];
+	DIR *dir;
+	int nr = -2;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", peer->daemon.pid);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	while (readdir(dir))
+		nr++;
+	closedir(dir);
+	return nr;
+}
+
 /* One session waits then, its own; and what has been held is done at last. */
 TEST_F(screen, more_than_there_are_threads_for)
 {
@@ -176,10 +195,10 @@ TEST_F(screen, more_than_there_are_threads_for)
 	};
 	struct peer *peer = &self->peer;
 	struct wire_reply *r = malloc(sizeof(*r));
-	int i, fds;
+	int fds = fake_nr_fds(&peer->root, peer->daemon.pid);
+	int i, threads = nr_threads(peer);
 	json_t *status;
 
-	fds = fake_nr_fds(&peer->root, peer->daemon.pid);
 	for (i = 0; i < CLOSERS; i++)
 		EXPECT_EQ(EACCES, map(peer, self->fd));
 	EXPECT_EQ(0, wire_command(peer->sock, 1, VFIO_USER_DMA_MAP, &one_more,
@@ -192,9 +211,9 @@ TEST_F(screen, more_than_there_are_threads_for)
 
 	slow_file_release(&self->file);
 	EXPECT_EQ(EACCES, wire_expect(peer->sock, 1, VFIO_USER_DMA_MAP, r));
-	for (i = 0; i < 1000 &&
-	     fake_nr_fds(&peer->root, peer->daemon.pid) != fds; i++)
+	for (i = 0; i < 1000 && nr_threads(peer) != threads; i++)
 		peer_pause(10);
+	EXPECT_EQ(threads, nr_threads(peer));
 	EXPECT_EQ(fds, fake_nr_fds(&peer->root, peer->daemon.pid));
 	/* There are as many threads again. */
 	slow_file_hold(&self->file);

@@ -228,19 +228,27 @@ static int start_server(struct slow_file *s, int device)
 
 int slow_file_mount(struct slow_file *s)
 {
-	int fd, ret, device = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	int fd, ret, device;
+	struct stat st;
 
 	*s = (struct slow_file){ .path = "/tmp/slow-file-XXXXXX" };
-	if (device < 0)
-		return -errno;
 	fd = mkstemp(s->path);
-	ret = fd < 0 ? -errno : enter_namespace();
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	ret = enter_namespace();
+	/* From inside: the kernel wants it to be of the mount's user namespace. */
+	device = ret ? ret : open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (!ret && device < 0)
+		ret = -errno;
 	if (!ret)
 		ret = mount_file(s->path, device);
 	if (!ret)
 		ret = start_server(s, device);
-	close_fd(&fd);
-	close(device);
+	close_fd(&device);
+	/* Before anybody has asked it is root's, which may be nobody in here. */
+	if (!ret && stat(s->path, &st))
+		ret = -errno;
 	if (ret)
 		unlink(s->path);
 	return ret;
