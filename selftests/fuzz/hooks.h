@@ -42,7 +42,7 @@ int fuzz_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 /* session_host.c and daemon_fuzz.c */
 FILE *fuzz_fopen(const char *path, const char *mode);
 
-/* daemon_fuzz.c */
+/* setting.c */
 DIR *fuzz_opendir(const char *path);
 ssize_t fuzz_readlink(const char *path, char *buf, size_t len);
 
