@@ -215,6 +215,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fflush(stdout);
 	out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, before);
 	dup2(null_fd, STDOUT_FILENO);
+	setting_mend();
 	run(&f);
 	fflush(stdout);
 	dup2(out, STDOUT_FILENO);

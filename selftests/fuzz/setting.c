@@ -139,6 +139,22 @@ void setting_move_parts(unsigned int which, bool away)
 	}
 }
 
+void setting_mend(void)
+{
+	char gone[PATH_MAX];
+	unsigned int i;
+
+	for (i = ARRAY_SIZE(parts); i--;) {
+		snprintf(gone, sizeof(gone), "%s/gone-%u", setting.root.path,
+			 i);
+		if (!access(gone, F_OK))
+			move_part(i, false);
+	}
+	for (i = 0; i < 2; i++)
+		setting_clear(setting.sockets[i]);
+	fake_rules_clear(&setting.root);
+}
+
 void setting_rules(struct fuzz *f)
 {
 	static const uint32_t calls[] = {
@@ -233,9 +249,13 @@ static void make_proc(void)
 	fclose(file);
 }
 
+static pid_t maker;
+
+/* A process that AFL++ forks from the one that made it may end before. */
 static void remove_root(void)
 {
-	fake_root_destroy(&setting.root);
+	if (getpid() == maker)
+		fake_root_destroy(&setting.root);
 }
 
 static void make_paths(void)
@@ -258,6 +278,7 @@ void setting_create(const struct fake_config *config)
 	fuzz_require(!fake_root_create(&setting.root, config),
 		     "there is a machine");
 	setenv(FAKE_ROOT_ENV, setting.root.path, 1);
+	maker = getpid();
 	atexit(remove_root);
 	make_proc();
 	make_paths();

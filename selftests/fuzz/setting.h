@@ -73,6 +73,14 @@ unsigned int setting_take_parts(struct fuzz *f);
  */
 void setting_move_parts(unsigned int which, bool away);
 
+/**
+ * setting_mend() - make the machine whole
+ *
+ * AFL++ has one machine for many processes, of which each may end with a finding
+ * and leave it as it is.
+ */
+void setting_mend(void);
+
 /** setting_rules() - take which calls of the software VFIO fail */
 void setting_rules(struct fuzz *f);
 
