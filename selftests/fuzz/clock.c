@@ -14,7 +14,7 @@
 /* How long somebody may take to do something after all, in nanoseconds. */
 #define MOMENT		1000000ll
 
-static atomic_llong forward, step;
+static atomic_llong forward, step, patience = MOMENT;
 
 static int64_t to_ns(const struct timespec *ts)
 {
@@ -46,6 +46,11 @@ void clock_step(unsigned int ms)
 	step = ms * 1000000ll;
 }
 
+void clock_patience(unsigned int ms)
+{
+	patience = ms * 1000000ll;
+}
+
 int fuzz_clock_gettime(clockid_t clock, struct timespec *now)
 {
 	int ret = clock_gettime(clock, now);
@@ -60,7 +65,7 @@ static struct timespec moment_from_now(clockid_t clock)
 	struct timespec now, moment;
 
 	clock_gettime(clock, &now);
-	from_ns(to_ns(&now) + MOMENT, &moment);
+	from_ns(to_ns(&now) + patience, &moment);
 	return moment;
 }
 

@@ -12,4 +12,7 @@ void clock_forward(unsigned int ms);
 /** clock_step() - so many pass with each look at the clock; 0: as they do */
 void clock_step(unsigned int ms);
 
+/** clock_patience() - how long a wait takes before it has been in vain */
+void clock_patience(unsigned int ms);
+
 #endif

@@ -32,18 +32,21 @@ ssize_t fuzz_recv(int fd, void *buf, size_t len, int flags);
 int fuzz_poll(struct pollfd *fds, nfds_t nr, int ms);
 int fuzz_nanosleep(const struct timespec *time, struct timespec *left);
 
-/* session_machine.c */
+/* session_machine.c, start_calls.c */
 struct nl_sock;
 struct sockaddr_nl;
 int fuzz_nl_recv(struct nl_sock *sock, struct sockaddr_nl *from,
 		 unsigned char **buf, struct ucred **creds);
 int fuzz_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 
-/* session_host.c and daemon_fuzz.c */
+/* session_host.c, setting.c */
 FILE *fuzz_fopen(const char *path, const char *mode);
 
 /* setting.c */
 DIR *fuzz_opendir(const char *path);
 ssize_t fuzz_readlink(const char *path, char *buf, size_t len);
+
+/* main.c: the daemon's */
+int fuzz_main(int argc, char **argv);
 
 #endif
