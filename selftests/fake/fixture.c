@@ -406,3 +406,19 @@ long fake_rss(pid_t pid)
 	fclose(file);
 	return pages < 0 ? -EIO : pages * sysconf(_SC_PAGESIZE);
 }
+
+long fake_anon(pid_t pid)
+{
+	long kib = -1;
+	char line[256];
+	FILE *file;
+
+	snprintf(line, sizeof(line), "/proc/%d/status", pid);
+	file = fopen(line, "re");
+	if (!file)
+		return -errno;
+	while (kib < 0 && fgets(line, sizeof(line), file))
+		sscanf(line, "RssAnon: %ld", &kib);
+	fclose(file);
+	return kib < 0 ? -EIO : kib * 1024;
+}

@@ -185,4 +185,7 @@ int fake_nr_mappings(pid_t pid);
 /** fake_rss() - a process's resident memory in bytes, or a negative errno */
 long fake_rss(pid_t pid);
 
+/** fake_anon() - how much of that is memory of its own, as fake_rss() */
+long fake_anon(pid_t pid);
+
 #endif
