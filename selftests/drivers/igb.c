@@ -80,6 +80,17 @@ int igb_flr(struct igb *igb)
 	return ret ? ret : access_enable(igb->a);
 }
 
+void igb_irq_arm(struct igb *igb)
+{
+	uint32_t vectors = (1u << igb->nr_vectors) - 1;
+
+	access_bar_write32(&igb->bar, IGB_GPIE,
+			   IGB_GPIE_MSIX_MODE | IGB_GPIE_NSICR |
+			   IGB_GPIE_EIAME | IGB_GPIE_PBA);
+	access_bar_write32(&igb->bar, IGB_EIAC, vectors);
+	access_bar_write32(&igb->bar, IGB_EIMS, vectors);
+}
+
 int igb_irq_setup(struct igb *igb, unsigned int count)
 {
 	unsigned int i;
@@ -99,11 +110,7 @@ int igb_irq_setup(struct igb *igb, unsigned int count)
 	if (ret)
 		goto err_close;
 	igb->nr_vectors = count;
-	access_bar_write32(&igb->bar, IGB_GPIE,
-			   IGB_GPIE_MSIX_MODE | IGB_GPIE_NSICR |
-			   IGB_GPIE_EIAME | IGB_GPIE_PBA);
-	access_bar_write32(&igb->bar, IGB_EIAC, (1u << count) - 1);
-	access_bar_write32(&igb->bar, IGB_EIMS, (1u << count) - 1);
+	igb_irq_arm(igb);
 	return 0;
 
 err_close:

@@ -79,6 +79,12 @@ int igb_flr(struct igb *igb);
  */
 int igb_irq_setup(struct igb *igb, unsigned int count);
 
+/**
+ * igb_irq_arm() - make the device use the vectors of igb_irq_setup() again
+ * @igb: an open igb that has been reset, and that is enabled
+ */
+void igb_irq_arm(struct igb *igb);
+
 /** igb_irq_stop() - the counterpart of igb_irq_setup() */
 void igb_irq_stop(struct igb *igb);
 

@@ -104,9 +104,14 @@ static int wait_ready(struct nvme *n, uint32_t want)
 	}
 }
 
+uint32_t nvme_csts(struct nvme *n)
+{
+	return access_bar_read32(&n->bar, NVME_REG_CSTS);
+}
+
 bool nvme_fatal(struct nvme *n)
 {
-	return access_bar_read32(&n->bar, NVME_REG_CSTS) & NVME_CSTS_FATAL;
+	return nvme_csts(n) & NVME_CSTS_FATAL;
 }
 
 static int disable(struct nvme *n)

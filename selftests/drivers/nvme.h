@@ -92,6 +92,9 @@ int nvme_open(struct nvme *n, struct access *a, unsigned int nr_queues,
  */
 void nvme_close(struct nvme *n);
 
+/** nvme_csts() - the controller's status register */
+uint32_t nvme_csts(struct nvme *n);
+
 /** nvme_fatal() - has the controller given up (CSTS.CFS)? */
 bool nvme_fatal(struct nvme *n);
 

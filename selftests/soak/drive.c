@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/pci_regs.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -61,6 +62,20 @@ static int spare_map(struct soak *s, struct access *a, struct access_dma *dma)
 	return ret;
 }
 
+/* As access_dma_free(), but what unmapping says is looked at, too. */
+static int free_checked(struct access *a, struct access_dma *dma)
+{
+	int ret = 0;
+
+	if (!dma->size)
+		return 0;
+	ret = a->ops->dma_unmap(a, dma->iova, dma->size);
+	munmap(dma->mem, dma->size);
+	close(dma->fd);
+	memset(dma, 0, sizeof(*dma));
+	return ret;
+}
+
 /*
  * NVMe
  */
@@ -90,6 +105,25 @@ static void nvme_end(struct soak *s, struct nvme *n)
 	nvme_close(n);
 }
 
+/*
+ * For whoever reads the log: did the controller not do it, or did its interrupt
+ * not come?
+ */
+static int nvme_failed(struct nvme *n, int ret)
+{
+	unsigned int i;
+
+	fprintf(stderr, "nvme: %s, status %#x, command register %#x\n",
+		strerror(-ret), nvme_csts(n),
+		access_config_read(n->a, PCI_COMMAND, 2));
+	for (i = 0; i <= n->nr_queues; i++)
+		fprintf(stderr, "nvme: queue %u: %u in flight, %s, %llu signals\n",
+			i, n->queues[i].in_flight, nvme_arrived(n, i) ?
+			"one is done" : "none is done",
+			(unsigned long long)n->queues[i].signals);
+	return ret;
+}
+
 /* Out of one memory, on the disk, and into another. */
 static int nvme_round(struct soak *s, struct nvme *n, struct access_dma *from,
 		      struct access_dma *to)
@@ -104,10 +138,11 @@ static int nvme_round(struct soak *s, struct nvme *n, struct access_dma *from,
 	soak_fill(from->mem, size, seed);
 	ret = nvme_transfer(n, queue, true, block, size, from->iova, CHUNK);
 	if (ret)
-		return ret;
+		return nvme_failed(n, ret);
 	memset(to->mem, 0xee, size);
 	ret = nvme_transfer(n, queue, false, block, size, to->iova, CHUNK);
-	return ret ? ret : soak_verify(s, "nvme", to->mem, size, seed, 2 * size);
+	return ret ? nvme_failed(n, ret) :
+		     soak_verify(s, "nvme", to->mem, size, seed, 2 * size);
 }
 
 static int nvme_rounds(struct soak *s, struct access *a, struct nvme *n,
@@ -124,7 +159,8 @@ static int nvme_rounds(struct soak *s, struct access *a, struct nvme *n,
 			ret = spare_map(s, a, &other);
 		if (!ret)
 			ret = nvme_round(s, n, &dma, spare ? &other : &dma);
-		access_dma_free(a, &other);
+		if (!ret)
+			ret = free_checked(a, &other);
 		if (ret || i != reset)
 			continue;
 		nvme_end(s, n);
@@ -134,6 +170,7 @@ static int nvme_rounds(struct soak *s, struct access *a, struct nvme *n,
 		if (ret)
 			memset(n, 0, sizeof(*n));
 	}
+	access_dma_free(a, &other);
 	access_dma_free(a, &dma);
 	return ret;
 }
@@ -221,6 +258,28 @@ static int edu_round(struct soak *s, struct edu *edu, struct access_dma *from,
 				       2 * size);
 }
 
+/* What has been unmapped the device doesn't reach, and nobody says so. */
+static int edu_unmapped(struct soak *s, struct edu *edu, struct access_dma *dma)
+{
+	uint64_t seed = soak_random(s, ~0u);
+	int ret;
+
+	ret = edu->a->ops->dma_unmap(edu->a, dma->iova, dma->size);
+	if (ret)
+		return ret;
+	soak_fill(dma->mem, EDU_BUFFER_SIZE, seed);
+	ret = edu_dma(edu, dma->iova, 0, EDU_BUFFER_SIZE, true);
+	if (!ret)
+		ret = soak_verify(s, "edu: memory that was unmapped", dma->mem,
+				  EDU_BUFFER_SIZE, seed, 0);
+	if (!ret)
+		soak_count(&s->counters->unreached, 1);
+	munmap(dma->mem, dma->size);
+	close(dma->fd);
+	memset(dma, 0, sizeof(*dma));
+	return ret;
+}
+
 static int edu_rounds(struct soak *s, struct edu *edu)
 {
 	struct access_dma dma = {}, other = {};
@@ -232,12 +291,15 @@ static int edu_rounds(struct soak *s, struct edu *edu)
 		ret = spare_map(s, edu->a, &other);
 		if (!ret)
 			ret = edu_round(s, edu, &dma, &other);
-		access_dma_free(edu->a, &other);
+		if (!ret)
+			ret = soak_random(s, 4) ? free_checked(edu->a, &other) :
+			      edu_unmapped(s, edu, &other);
 		if (ret)
 			break;
 		edu_raise(edu, EDU_IRQ_FACTORIAL);
 		ret = edu_interrupt(s, edu, EDU_IRQ_FACTORIAL);
 	}
+	access_dma_free(edu->a, &other);
 	access_dma_free(edu->a, &dma);
 	return ret;
 }
@@ -301,8 +363,14 @@ static int group_rounds(struct soak *s, struct edu *edus, void *mem,
 		ret = edu_round(s, &edus[soak_random(s, 2)], &dma, &dma);
 	if (ret || soak_random(s, 2))
 		return ret;
-	/* The bus is both's, and their one client may have it reset. */
-	return soak_reset(s, edus[soak_random(s, 2)].a);
+	/*
+	 * The bus is both's, and their one client may have it reset. What it has
+	 * set up is there afterwards.
+	 */
+	ret = soak_reset(s, edus[soak_random(s, 2)].a);
+	for (i = 0; !ret && i < 2; i++)
+		ret = edu_round(s, &edus[i], &dma, &dma);
+	return ret;
 }
 
 int soak_group(struct soak *s)
@@ -342,22 +410,34 @@ static int igb_is_fresh(struct soak *s, struct igb *igb)
 	return 0;
 }
 
-static int igb_interrupts(struct soak *s, struct igb *igb)
+/* Each comes on the eventfd of its vector. */
+static int igb_fire(struct soak *s, struct igb *igb)
 {
-	unsigned int i, vector, count = 1 + soak_random(s, IGB_NR_VECTORS);
-	int ret;
+	unsigned int i, vector, count = igb->nr_vectors;
 
-	ret = igb_irq_setup(igb, count);
-	for (i = 0; !ret && i < 2 * count; i++) {
+	for (i = 0; i < 2 * count; i++) {
 		vector = soak_random(s, count);
 		igb_trigger(igb, 1u << vector);
 		if (access_irq_wait(igb->fds[vector], IRQ_MS) != 1)
-			ret = -ETIMEDOUT;
-		else
-			soak_count(&s->counters->interrupts, 1);
+			return -ETIMEDOUT;
+		soak_count(&s->counters->interrupts, 1);
 	}
-	igb_irq_stop(igb);
-	return ret;
+	return 0;
+}
+
+/* It clears the device's registers; the client's eventfds stay. */
+static int igb_reset(struct soak *s, struct igb *igb)
+{
+	int ret = soak_reset(s, igb->a);
+
+	if (!ret)
+		ret = access_enable(igb->a);
+	if (!ret)
+		ret = igb_is_fresh(s, igb);
+	if (ret)
+		return ret;
+	igb_irq_arm(igb);
+	return igb_fire(s, igb);
 }
 
 static int igb_maps(struct soak *s, struct access *a)
@@ -374,6 +454,19 @@ static int igb_maps(struct soak *s, struct access *a)
 	return ret;
 }
 
+static int igb_round(struct soak *s, struct igb *igb, uint16_t mark)
+{
+	int ret = igb_fire(s, igb);
+
+	if (!ret)
+		ret = igb_maps(s, igb->a);
+	if (ret)
+		return ret;
+	if (igb_mark(igb) != mark)
+		return -EIO;
+	return soak_random(s, 3) ? 0 : igb_reset(s, igb);
+}
+
 static int igb_rounds(struct soak *s, struct igb *igb)
 {
 	uint16_t mark = MARK | soak_random(s, 256);
@@ -382,20 +475,10 @@ static int igb_rounds(struct soak *s, struct igb *igb)
 
 	for (i = 0; !ret && i < rounds; i++) {
 		igb_set_mark(igb, mark);
-		ret = igb_interrupts(s, igb);
+		ret = igb_irq_setup(igb, 1 + soak_random(s, IGB_NR_VECTORS));
 		if (!ret)
-			ret = igb_maps(s, igb->a);
-		if (ret)
-			break;
-		if (igb_mark(igb) != mark)
-			return -EIO;
-		if (soak_random(s, 3))
-			continue;
-		ret = soak_reset(s, igb->a);
-		if (!ret)
-			ret = access_enable(igb->a);
-		if (!ret)
-			ret = igb_is_fresh(s, igb);
+			ret = igb_round(s, igb, mark);
+		igb_irq_stop(igb);
 	}
 	igb_set_mark(igb, mark);
 	return ret;

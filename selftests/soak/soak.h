@@ -16,6 +16,7 @@ struct soak_counters {
 	uint64_t sessions;
 	uint64_t maps;
 	uint64_t dma_bytes;
+	uint64_t unreached;
 	uint64_t interrupts;
 	uint64_t resets;
 	uint64_t refused;
