@@ -33,6 +33,7 @@ static const struct {
 	{ "group", soak_group },
 	{ "hostile", soak_hostile },
 	{ "second", soak_second },
+	{ "crowd", soak_crowd },
 	{ "quick", soak_quick },
 	{ "migrate", soak_migrate },
 };

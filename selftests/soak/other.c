@@ -18,6 +18,8 @@
 #define SESSIONS	12
 #define LINGER_US	300000
 #define STREAM		4096
+#define MAX_CROWD	8
+#define REFUSED		16	/* REFUSE_MAX */
 
 /*
  * Hostile
@@ -137,6 +139,39 @@ int soak_second(struct soak *s)
 	soak_count(&s->counters->sessions, 1);
 	access_close(a);
 	return 0;
+}
+
+/*
+ * As many as there can be: a session on each socket, and on one of them as many
+ * as are refused at a time, each by a thread, which waits for what they say.
+ */
+int soak_crowd(struct soak *s)
+{
+	const struct vfio_user_header version = {
+		.command = VFIO_USER_VERSION,
+		.size = sizeof(version),
+	};
+	struct access *as[MAX_CROWD] = {};
+	struct vfio_user_header reply;
+	int fds[REFUSED], i, ret = 0;
+
+	for (i = 0; !ret && i < MAX_CROWD && s->paths[i]; i++)
+		ret = soak_connect(s, s->paths[i], &as[i]);
+	for (i = 0; i < REFUSED; i++)
+		fds[i] = ret ? -1 : raw_connect(s->paths[0]);
+	for (i = 0; !ret && i < REFUSED; i++) {
+		if (send(fds[i], &version, sizeof(version), MSG_NOSIGNAL) < 0 ||
+		    recv(fds[i], &reply, sizeof(reply), MSG_WAITALL) !=
+		    sizeof(reply) || reply.error != EBUSY)
+			ret = -EPROTO;
+		else
+			soak_count(&s->counters->refused, 1);
+	}
+	for (i = 0; i < REFUSED; i++)
+		close_fd(&fds[i]);
+	for (i = 0; i < MAX_CROWD && as[i]; i++)
+		access_close(as[i]);
+	return ret;
 }
 
 int soak_quick(struct soak *s)

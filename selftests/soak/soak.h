@@ -98,6 +98,7 @@ int soak_direct(struct soak *s);
 int soak_group(struct soak *s);
 int soak_hostile(struct soak *s);
 int soak_second(struct soak *s);
+int soak_crowd(struct soak *s);
 int soak_quick(struct soak *s);
 int soak_migrate(struct soak *s);
 
