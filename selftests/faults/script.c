@@ -6,6 +6,7 @@
  * and must not be left unanswered.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <string.h>
@@ -256,8 +257,21 @@ static int script_map_bar(const struct peer *peer)
 	return ret;
 }
 
+/* What the daemon doesn't touch, and has a thread close. */
+static int script_map_path(const struct peer *peer)
+{
+	int fd = open("/", O_PATH | O_CLOEXEC);
+	int ret = wire_map(peer->sock, BAR_IOVA, PAGE, PEER_RW, fd, 0);
+
+	close(fd);
+	if (!ret)
+		return EIO;
+	return ret == EACCES ? 0 : ret;
+}
+
 static void script_map(struct script *s, struct peer *peer)
 {
+	STEP(script_map_path(peer));
 	STEP(script_share(s, peer, IOVA, PEER_RW));
 	STEP(script_share(s, peer, OTHER_IOVA, VFIO_USER_DMA_MAP_READ));
 	if (s->memory == SCRIPT_SHARED)
