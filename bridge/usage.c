@@ -4,7 +4,7 @@
 
 const char usage_help[] =
 "Usage: vfio-bridge {--device=DEVICE --socket-path=PATH|--fd=N}... [OPTION]...\n"
-"       vfio-bridge --check [--device=DEVICE]...\n"
+"       vfio-bridge --check [--device=DEVICE]... [OPTION]...\n"
 "Offer devices that are bound to vfio-pci on UNIX sockets, by vfio-user.\n"
 "\n"
 "Of each device; with several, after the --device that they belong to:\n"
@@ -17,8 +17,8 @@ const char usage_help[] =
 "\n"
 "Of all:\n"
 "  --socket-mode=MODE, --socket-user=USER, --socket-group=GROUP\n"
-"                          of the sockets that this makes: permissions (0660),\n"
-"                          owner and group\n"
+"                          of the sockets that this makes: permissions (in octal),\n"
+"                          owner and group (as the umask and the daemon's are)\n"
 "  --allow-uid=USER, --allow-gid=GROUP\n"
 "                          serve clients of USER, members of GROUP, and nobody\n"
 "                          else; may be repeated\n"
