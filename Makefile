@@ -54,9 +54,12 @@ pkg-cflags	= $(eval pkg-cflags := $(shell $(PKG_CONFIG) --cflags \
 pkg-libs	= $(eval pkg-libs := $(shell $(PKG_CONFIG) --libs \
 		  $(PACKAGES)))$(pkg-libs)
 
+# The last two are for clang: tables leave out what is 0, and the structures of the
+# kernel's that end in data[] are followed by that in one of ours.
 WARN	:= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	   -Wdeclaration-after-statement -Wvla -Wno-unused-parameter \
-	   -Wno-sign-compare
+	   -Wno-sign-compare -Wno-missing-field-initializers \
+	   -Wno-gnu-variable-sized-type-not-at-end
 CFLAGS	?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2
 SAN	:= -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	   -fno-sanitize-recover=all
