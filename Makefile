@@ -354,7 +354,7 @@ install: all
 		>$(O)/50-vfio-bridge.json
 	$(Q)$(INSTALL) -m 644 $(O)/50-vfio-bridge.json \
 		'$(DESTDIR)$(datadir)/vfio-user'
-	$(Q)$(INSTALL) -m 644 README.md COPYING \
+	$(Q)$(INSTALL) -m 644 README.md SECURITY.md COPYING \
 		$(wildcard Documentation/*.rst) '$(DESTDIR)$(docdir)'
 
 clean:
@@ -388,6 +388,9 @@ help:
 #H   O=DIR      build in DIR instead of build
 #H   V=1        show the commands
 #H   C=1        run sparse on each file that is compiled
-#H   CFLAGS=, LDFLAGS=, EXTRA_CFLAGS=   as usual; a change rebuilds
+#H   CC=, CFLAGS=, LDFLAGS=, EXTRA_CFLAGS=   as usual; a change rebuilds
+#H   bindir=, libdir=, datadir=, docdir=     where install puts things
+#H   AR=, INSTALL=, PKG_CONFIG=, SPARSE=     what is called
+#H   VFIO_BRIDGE_CACHE=DIR   in the environment: what is downloaded is in DIR
 
 .PHONY: all selftests check demo lab bench install clean help FORCE

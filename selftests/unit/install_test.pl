@@ -82,7 +82,7 @@ my @due = sort(
 	"644 $prefix/lib/vfio-user-run/libvfio-user-run.so",
 	"644 $prefix/share/vfio-user/50-vfio-bridge.json",
 	map { "644 $prefix/share/doc/vfio-bridge/$_" }
-		'README.md', 'COPYING', @documents,
+		'README.md', 'SECURITY.md', 'COPYING', @documents,
 );
 my ($json, @output, @found);
 
