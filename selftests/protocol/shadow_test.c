@@ -113,7 +113,7 @@ FIXTURE_TEARDOWN(shadow)
 	for (i = 0; i < ARRAY_SIZE(self->fds); i++)
 		close(self->fds[i]);
 	EXPECT_EQ(0, peer_close(&self->peer));
-	EXPECT_EQ(0, self->mirror.bad);
+	EXPECT_EQ(0, atomic_load(&self->mirror.bad));
 }
 
 /* Turn memory decoding and bus mastering on. */
@@ -184,17 +184,17 @@ TEST_F(shadow, client_memory_is_read_before_each_register_write)
 {
 	ASSERT_EQ(0, mirror_map(&self->mirror, &self->peer, IOVA, self->mem,
 				SIZE, PEER_RW));
-	EXPECT_EQ(1, self->mirror.reads);
+	EXPECT_EQ(1, atomic_load(&self->mirror.reads));
 	ASSERT_EQ(0, enable(&self->peer));
-	EXPECT_EQ(2, self->mirror.reads);
+	EXPECT_EQ(2, atomic_load(&self->mirror.reads));
 	ASSERT_EQ(0, peer_put64(&self->peer, FAKE_REG_SCRATCH, 1));
-	EXPECT_EQ(3, self->mirror.reads);
+	EXPECT_EQ(3, atomic_load(&self->mirror.reads));
 	/* Neither a register that is read nor one that can't be written. */
 	EXPECT_EQ(1, peer_get64(&self->peer, FAKE_REG_SCRATCH));
 	EXPECT_EQ(EINVAL, wire_write(self->peer.sock, PEER_BAR0, UINT64_MAX,
 				     self->mem, 8, NULL));
-	EXPECT_EQ(3, self->mirror.reads);
-	EXPECT_EQ(0, self->mirror.writes);
+	EXPECT_EQ(3, atomic_load(&self->mirror.reads));
+	EXPECT_EQ(0, atomic_load(&self->mirror.writes));
 }
 
 TEST_F(shadow, client_memory_is_read_before_several_writes_in_one)
@@ -218,7 +218,7 @@ TEST_F(shadow, client_memory_is_read_before_several_writes_in_one)
 	fill(self->mem, HALF);
 	ASSERT_EQ(0, wire_call(self->peer.sock, VFIO_USER_REGION_WRITE_MULTI,
 			       &request, sizeof(request), &self->r));
-	EXPECT_EQ(1, self->mirror.reads);
+	EXPECT_EQ(1, atomic_load(&self->mirror.reads));
 	EXPECT_EQ(FAKE_DMA_DONE, peer_get64(&self->peer, FAKE_REG_STATUS));
 	EXPECT_EQ(0, memcmp(self->mem, self->mem + HALF, HALF));
 }
@@ -237,7 +237,7 @@ TEST_F(shadow, neighbouring_bytes_of_both_sides_do_not_mix)
 	self->mem[116] = 3;
 	mirror_forget(&self->mirror);
 	EXPECT_EQ(FAKE_DMA_DONE, peer_get64(&self->peer, FAKE_REG_STATUS));
-	EXPECT_EQ(1, self->mirror.writes);
+	EXPECT_EQ(1, atomic_load(&self->mirror.writes));
 	EXPECT_EQ(IOVA + 100, self->mirror.log[0].iova);
 	EXPECT_EQ(16, self->mirror.log[0].count);
 	EXPECT_EQ(3, self->mem[99]);
@@ -515,7 +515,7 @@ TEST_F(shadow, unmapping_sends_what_the_device_wrote)
 	/* It isn't asked for any more. */
 	mirror_forget(&self->mirror);
 	ASSERT_EQ(0, peer_put64(&self->peer, FAKE_REG_SCRATCH, 1));
-	EXPECT_EQ(1, self->mirror.reads);
+	EXPECT_EQ(1, atomic_load(&self->mirror.reads));
 	EXPECT_EQ(IOVA, self->mirror.log[0].iova);
 }
 
@@ -566,7 +566,7 @@ TEST_F(shadow, map_that_may_not_be_read_is_eopnotsupp)
 	EXPECT_EQ(EOPNOTSUPP, mirror_map(&self->mirror, &self->peer, IOVA,
 					 self->mem, SIZE,
 					 VFIO_USER_DMA_MAP_WRITE));
-	EXPECT_EQ(0, self->mirror.reads);
+	EXPECT_EQ(0, atomic_load(&self->mirror.reads));
 	EXPECT_EQ(0, self->control->nr_maps);
 	EXPECT_TRUE(peer_log_has(&self->peer, "map it readable, too"));
 }
@@ -611,7 +611,7 @@ TEST_F(shadow, map_with_a_file_is_shared_as_ever)
 	/* Without a message. */
 	EXPECT_EQ(SIZE, pread(fd, self->other, SIZE, 0));
 	EXPECT_EQ(0, memcmp(self->mem, self->other, SIZE));
-	EXPECT_EQ(0, self->mirror.writes);
+	EXPECT_EQ(0, atomic_load(&self->mirror.writes));
 	ASSERT_EQ(0, wire_unmap(self->peer.sock, OTHER, SIZE, 0));
 	close(fd);
 }
@@ -640,7 +640,7 @@ TEST_F(shadow, error_of_the_kernel_while_mapping_goes_back)
 	/* Nothing of it is asked for afterwards. */
 	mirror_forget(&self->mirror);
 	ASSERT_EQ(0, enable(&self->peer));
-	EXPECT_EQ(0, self->mirror.reads);
+	EXPECT_EQ(0, atomic_load(&self->mirror.reads));
 }
 
 TEST_F(shadow, client_that_refuses_to_be_read_does_not_write_registers)

@@ -609,14 +609,14 @@ TEST_F_TIMEOUT(storm, nothing_is_left_and_none_had_what_another_had, 120)
 	TH_LOG("%u served, %u copied, %u and %u by message, %u busy, %u closed, %u ended",
 	       t->served, t->copied, t->by_main, t->by_twin, t->busy,
 	       t->closed, t->ended);
-	EXPECT_LT(10, t->served);
-	EXPECT_LT(10, t->copied);
+	EXPECT_LT(10, atomic_load(&t->served));
+	EXPECT_LT(10, atomic_load(&t->copied));
 	EXPECT_EQ(c.unshared, t->by_main > 10);
 	EXPECT_EQ(c.unshared, t->by_twin > 10);
-	EXPECT_EQ(0, t->bad);
-	EXPECT_LT(10, t->busy);
-	EXPECT_EQ(0, t->shared);
-	EXPECT_EQ(0, t->other)
+	EXPECT_EQ(0, atomic_load(&t->bad));
+	EXPECT_LT(10, atomic_load(&t->busy));
+	EXPECT_EQ(0, atomic_load(&t->shared));
+	EXPECT_EQ(0, atomic_load(&t->other))
 		TH_LOG("the last: %d", t->last);
 	EXPECT_EQ(0, peer_wait_idle(&peers[0]));
 	EXPECT_EQ(0, control->nr_maps);

@@ -62,7 +62,7 @@ FIXTURE_TEARDOWN(twin)
 {
 	mirror_close(&self->mirror);
 	EXPECT_EQ(0, peer_close(&self->peer));
-	EXPECT_EQ(0, self->mirror.bad);
+	EXPECT_EQ(0, atomic_load(&self->mirror.bad));
 }
 
 static int64_t now_ms(void)
@@ -179,7 +179,7 @@ TEST(twin_socket_is_not_made_without_a_reply)
 	ASSERT_EQ(0, wire_send(peer.sock, payload, sizeof(payload), NULL, 0));
 	wire_on_command(mirror_answer, &mirror);
 	EXPECT_EQ(0, mirror_map(&mirror, &peer, IOVA, mem, SIZE, PEER_RW));
-	EXPECT_EQ(1, mirror.reads);
+	EXPECT_EQ(1, atomic_load(&mirror.reads));
 	wire_on_command(NULL, NULL);
 	EXPECT_EQ(0, peer_close(&peer));
 }
@@ -188,13 +188,13 @@ TEST_F(twin, requests_are_well_formed_and_answered)
 {
 	ASSERT_EQ(0, mirror_map(&self->mirror, &self->peer, IOVA, self->mem,
 				SIZE, PEER_RW));
-	EXPECT_EQ(1, self->mirror.reads);
+	EXPECT_EQ(1, atomic_load(&self->mirror.reads));
 	EXPECT_EQ(IOVA, self->mirror.log[0].iova);
 	EXPECT_EQ(SIZE, self->mirror.log[0].count);
 	mirror_forget(&self->mirror);
 	ASSERT_EQ(0, change(&self->peer, self->mem));
-	EXPECT_EQ(5, self->mirror.reads);
-	EXPECT_EQ(1, self->mirror.writes);
+	EXPECT_EQ(5, atomic_load(&self->mirror.reads));
+	EXPECT_EQ(1, atomic_load(&self->mirror.writes));
 	EXPECT_TRUE(self->mirror.log[5].write);
 	EXPECT_EQ(IOVA + HALF, self->mirror.log[5].iova);
 	EXPECT_EQ(HALF, self->mirror.log[5].count);
@@ -207,7 +207,7 @@ TEST_F(twin, reply_to_a_write_may_have_a_count_of_8_bytes)
 	ASSERT_EQ(0, mirror_map(&self->mirror, &self->peer, IOVA, self->mem,
 				SIZE, PEER_RW));
 	EXPECT_EQ(0, change(&self->peer, self->mem));
-	EXPECT_EQ(1, self->mirror.writes);
+	EXPECT_EQ(1, atomic_load(&self->mirror.writes));
 }
 
 TEST_F(twin, requests_are_split_by_what_the_client_takes)
@@ -218,11 +218,11 @@ TEST_F(twin, requests_are_split_by_what_the_client_takes)
 				    "\"max_data_xfer_size\":1000,"));
 	ASSERT_EQ(0, mirror_map(&self->mirror, &self->peer, IOVA, self->mem,
 				SIZE, PEER_RW));
-	EXPECT_EQ(17, self->mirror.reads);
+	EXPECT_EQ(17, atomic_load(&self->mirror.reads));
 	EXPECT_EQ(IOVA + 1000, self->mirror.log[1].iova);
 	EXPECT_EQ(SIZE - 16000, self->mirror.log[16].count);
 	ASSERT_EQ(0, change(&self->peer, self->mem));
-	EXPECT_EQ(9, self->mirror.writes);
+	EXPECT_EQ(9, atomic_load(&self->mirror.writes));
 	EXPECT_EQ(1000, self->mirror.largest);
 	EXPECT_EQ(0, memcmp(self->mem, self->mem + HALF, HALF));
 }
@@ -238,7 +238,7 @@ TEST_F(twin, requests_are_no_larger_than_a_mebibyte)
 				    "\"max_data_xfer_size\":1099511627776,"));
 	ASSERT_EQ(0, mirror_map(&self->mirror, &self->peer, IOVA, mem,
 				sizeof(mem), PEER_RW));
-	EXPECT_EQ(3, self->mirror.reads);
+	EXPECT_EQ(3, atomic_load(&self->mirror.reads));
 	EXPECT_EQ(1 << 20, self->mirror.largest);
 }
 
@@ -250,7 +250,7 @@ TEST_F(twin, nonsense_in_place_of_a_reply_to_a_read_ends_the_session)
 		self->mirror.how = how;
 		EXPECT_NE(0, mirror_map(&self->mirror, &self->peer, IOVA,
 					self->mem, SIZE, PEER_RW));
-		EXPECT_EQ(1, self->mirror.reads);
+		EXPECT_EQ(1, atomic_load(&self->mirror.reads));
 		self->mirror.how = MIRROR_RIGHT;
 		EXPECT_EQ(0, next_client(&self->mirror, &self->peer,
 					 variant->twin))
@@ -379,7 +379,7 @@ FIXTURE_TEARDOWN(queue)
 {
 	mirror_close(&self->mirror);
 	EXPECT_EQ(0, peer_close(&self->peer));
-	EXPECT_EQ(0, self->mirror.bad);
+	EXPECT_EQ(0, atomic_load(&self->mirror.bad));
 }
 
 /* A write to the scratch register that doesn't want a reply. */
@@ -471,7 +471,7 @@ TEST_F(queue, as_many_as_are_kept_are_done)
 				 &self->r));
 	/* Before each of the writes, the daemon has asked again. */
 	EXPECT_EQ(0, enable_memory(&self->peer));
-	EXPECT_EQ(MAX_QUEUED + 2, self->mirror.reads);
+	EXPECT_EQ(MAX_QUEUED + 2, atomic_load(&self->mirror.reads));
 }
 
 TEST_F(queue, too_many_end_the_session)
