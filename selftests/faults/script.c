@@ -264,9 +264,9 @@ static int script_map_path(const struct peer *peer)
 	int ret = wire_map(peer->sock, BAR_IOVA, PAGE, PEER_RW, fd, 0);
 
 	close(fd);
-	if (!ret)
-		return EIO;
-	return ret == EACCES ? 0 : ret;
+	if (ret == EACCES)
+		return 0;
+	return ret ? ret : EIO;
 }
 
 static void script_map(struct script *s, struct peer *peer)
