@@ -70,7 +70,7 @@ struct start {
  * @hears: it wants uevents
  * @left_alone: the parent's word: it sends no more signals
  * @uevents: how many it was told
- * @left: fds that main() has left
+ * @left: fds that main() has left and that it doesn't have to leave
  */
 struct start_told {
 	atomic_bool reported;
@@ -103,6 +103,9 @@ void start_calls_init(void);
  * Return: true if so, with errno set.
  */
 bool start_fails(const char *name);
+
+/** start_failed() - how often has such a call failed? */
+unsigned int start_failed(const char *name);
 
 /** start_call_name() - the name of a call that can fail, by any number */
 const char *start_call_name(unsigned int number);

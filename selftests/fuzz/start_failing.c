@@ -51,6 +51,19 @@ bool start_fails(const char *name)
 	return false;
 }
 
+unsigned int start_failed(const char *name)
+{
+	unsigned int i, nr = 0;
+
+	for (i = 0; i < START_FAILING; i++) {
+		struct start_failing *f = &start.failing[i];
+
+		nr += f->name && !strcmp(f->name, name) &&
+		      atomic_load(&f->seen) >= f->nth;
+	}
+	return nr;
+}
+
 int fuzz_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	return start_fails("accept4") ? -1 : accept4(fd, addr, len, flags);
