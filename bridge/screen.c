@@ -13,7 +13,8 @@
  * - shared memory: memfds, tmpfs, huge pages;
  * - file systems on a block device, which only root can mount; others have a
  *   device number of major 0.
- * An fd that stands for a path only (O_PATH) says too little to tell.
+ * An fd that stands for a path only (O_PATH) says too little to tell. A socket may
+ * have such files in it, that nobody has received, or linger; no command takes one.
  *
  * There are only so many of these threads. When all of them are stuck, which
  * takes somebody who means it, the thread that receives such a file closes it
@@ -58,7 +59,6 @@ static bool screen_passes(int fd)
 	switch (st.stx_mode & S_IFMT) {
 	case 0:		/* eventfds, and all that has no inode of its own */
 	case S_IFCHR:	/* the device itself */
-	case S_IFSOCK:
 		return true;
 	default:
 		return st.stx_dev_major;

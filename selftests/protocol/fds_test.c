@@ -107,21 +107,21 @@ static void add_sockets(struct kind *kinds, const struct peer *peer, int twin)
 		     NULL, 0);
 	kinds[SOCKET_OWN] = (struct kind){
 		"the session's own socket", fcntl(peer->sock, F_DUPFD_CLOEXEC, 0),
-		ENODEV, EINVAL, false
+		ENODEV, EINVAL, true
 	};
 	kinds[SOCKET_TWIN] = (struct kind){
 		"the twin socket", fcntl(twin, F_DUPFD_CLOEXEC, 0), ENODEV,
-		EINVAL, false
+		EINVAL, true
 	};
 	kinds[SOCKET_REFUSED] = (struct kind){
-		"another connection to the daemon", refused, ENODEV, EINVAL, false
+		"another connection to the daemon", refused, ENODEV, EINVAL, true
 	};
 	kinds[SOCKET_MONITOR] = (struct kind){
-		"the monitor's", wire_connect(peer->monitor), ENODEV, EINVAL, false
+		"the monitor's", wire_connect(peer->monitor), ENODEV, EINVAL, true
 	};
 	kinds[SOCKET_LISTENER] = (struct kind){
 		"the socket on which the daemon listens", listener(peer),
-		ENODEV, EINVAL, false
+		ENODEV, EINVAL, true
 	};
 }
 

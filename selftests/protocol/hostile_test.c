@@ -36,6 +36,8 @@
 
 /* As many clients as can be refused at one time. */
 #define REFUSALS	16
+/* As many threads as close in place of sessions (bridge/screen.c). */
+#define CLOSERS		16
 
 /*
  * Processor time that is too much for a second of waiting, in milliseconds. Who
@@ -141,11 +143,15 @@ static int daemon_freeze(const struct peer *peer)
 	return WIFSTOPPED(status) ? 0 : -ECHILD;
 }
 
-/* With commands that take no fd, which the daemon therefore closes. */
+/*
+ * With more sockets than are closed elsewhere, in commands that take no fd. All are
+ * answered but the one that the session closes itself.
+ */
 static int session_gets_stuck(struct peer *peer, struct sticky *s,
 			      unsigned int count)
 {
 	const struct vfio_user_device_info info = { .argsz = sizeof(info) };
+	struct wire_reply r;
 	unsigned int i;
 	int ret = daemon_freeze(peer);
 
@@ -153,8 +159,19 @@ static int session_gets_stuck(struct peer *peer, struct sticky *s,
 		ret = sticky_send(peer->sock, VFIO_USER_DEVICE_GET_INFO, &info,
 				  sizeof(info), &s[i]);
 	kill(peer->daemon.pid, SIGCONT);
+	for (i = 0; i < CLOSERS && !ret; i++)
+		ret = wire_expect(peer->sock, 1, VFIO_USER_DEVICE_GET_INFO,
+				  &r) == EINVAL ? 0 : -EPROTO;
 	peer_pause(200);
 	return ret;
+}
+
+static void sticky_close_others(struct sticky *s, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		close(s[i].other);
 }
 
 /* Clients that come while another is served. */
@@ -248,39 +265,37 @@ static void be_deaf(int sock)
 
 TEST_F(hostile, session_stuck_in_a_close_gives_way_to_the_next)
 {
-	struct sticky s;
+	struct sticky s[CLOSERS + 1];
 
-	ASSERT_EQ(0, session_gets_stuck(&self->peer, &s, 1));
+	ASSERT_EQ(0, session_gets_stuck(&self->peer, s, ARRAY_SIZE(s)));
 	ASSERT_TRUE(wire_quiet(self->peer.sock));
 	EXPECT_EQ(EBUSY, another(&self->peer));
 	EXPECT_TRUE(monitor_answers(&self->peer));
 	close(self->peer.sock);
 	EXPECT_EQ(0, peer_connect(&self->peer));
-	close(s.other);
+	sticky_close_others(s, ARRAY_SIZE(s));
 }
 
 TEST_F(hostile, session_stuck_in_a_close_ends_with_sigterm)
 {
-	struct sticky s;
+	struct sticky s[CLOSERS + 1];
 
-	ASSERT_EQ(0, session_gets_stuck(&self->peer, &s, 1));
+	ASSERT_EQ(0, session_gets_stuck(&self->peer, s, ARRAY_SIZE(s)));
 	ASSERT_TRUE(wire_quiet(self->peer.sock));
 	kill(self->peer.daemon.pid, SIGTERM);
 	EXPECT_EQ(0, fake_daemon_wait(&self->peer.daemon, STOP_MS));
-	close(s.other);
+	sticky_close_others(s, ARRAY_SIZE(s));
 }
 
 /* Some are received and closed, the others go with the socket. */
 TEST_F(hostile, many_fds_that_get_stuck_give_way_to_the_next)
 {
-	struct sticky s[6];
-	unsigned int i;
+	struct sticky s[CLOSERS + 6];
 
 	ASSERT_EQ(0, session_gets_stuck(&self->peer, s, ARRAY_SIZE(s)));
 	close(self->peer.sock);
 	EXPECT_EQ(0, peer_connect(&self->peer));
-	for (i = 0; i < ARRAY_SIZE(s); i++)
-		close(s[i].other);
+	sticky_close_others(s, ARRAY_SIZE(s));
 }
 
 TEST_F(hostile, refused_client_stuck_in_a_close_holds_nobody_up)

@@ -99,7 +99,7 @@ static void add_eventfds(struct kind *kinds, unsigned int *nr)
 /* May it be of a file system that somebody makes up, as far as one sees? */
 static bool is_away(int fd)
 {
-	const mode_t plain[] = { S_IFREG, S_IFDIR, S_IFIFO };
+	const mode_t plain[] = { S_IFREG, S_IFDIR, S_IFIFO, S_IFSOCK };
 	struct stat st;
 	unsigned int i;
 

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "mirror.h"
@@ -143,6 +145,56 @@ TEST_F(screen, as_an_event)
 	EXPECT_EQ(0, slow_file_wait_held(&self->file, 2));
 	expect_served(_metadata, peer, self->memory);
 	close(fds[0]);
+}
+
+/*
+ * An end of a socket in which the file waits, and something waits to be written to
+ * the file: that is done before the last fd of it is gone.
+ */
+static int socket_with_file(struct slow_file *file, int fd)
+{
+	static const uint8_t page[PAGE];
+	int other, fds[2], ret;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return -errno;
+	slow_file_release(file);
+	other = slow_file_open(file, O_RDWR);
+	ret = other < 0 ? other : wire_send(fds[1], page, 1, &other, 1);
+	close_fd(&other);
+	close(fds[1]);
+	if (!ret && pwrite(fd, page, PAGE, 0) != PAGE)
+		ret = -EIO;
+	slow_file_hold(file);
+	if (ret)
+		close(fds[0]);
+	return ret ? ret : fds[0];
+}
+
+TEST_F(screen, in_a_socket)
+{
+	const struct vfio_user_dma_map request = {
+		.argsz = sizeof(request),
+		.flags = PEER_RW,
+		.size = PAGE,
+	};
+	int fd = socket_with_file(&self->file, self->fd);
+	struct wire_reply *r = malloc(sizeof(*r));
+	struct peer *peer = &self->peer;
+
+	ASSERT_LE(0, fd);
+	/* Meanwhile, so that the daemon has the last fd of the socket. */
+	EXPECT_EQ(0, kill(peer->daemon.pid, SIGSTOP));
+	EXPECT_EQ(peer->daemon.pid,
+		  waitpid(peer->daemon.pid, NULL, WUNTRACED));
+	EXPECT_EQ(0, wire_command(peer->sock, 1, VFIO_USER_DMA_MAP, &request,
+				  sizeof(request), &fd, 1));
+	close(fd);
+	EXPECT_EQ(0, kill(peer->daemon.pid, SIGCONT));
+	EXPECT_EQ(EACCES, wire_expect(peer->sock, 1, VFIO_USER_DMA_MAP, r));
+	EXPECT_EQ(0, slow_file_wait_held(&self->file, 1));
+	expect_served(_metadata, peer, self->memory);
+	free(r);
 }
 
 /* Commands that take none close it, and so do those that aren't whole. */

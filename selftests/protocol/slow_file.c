@@ -2,7 +2,9 @@
 /*
  * FUSE's protocol, as little as serves one file. The mount's root is no directory
  * but that file, so there are no names to look up: opening it, asking for its
- * attributes, reading a page, and flushing it are all there is.
+ * attributes, reading and writing a page, and flushing it are all there is. What is
+ * written the kernel keeps, and writes when it likes, at the latest when the last
+ * fd goes.
  *
  * The server is a process of its own and has no fd of the file: else one that is
  * killed would wait for itself, for ever.
@@ -55,6 +57,7 @@ static void answer_init(int device, const struct fuse_in_header *in)
 		.major = FUSE_KERNEL_VERSION,
 		.minor = min((uint32_t)FUSE_KERNEL_MINOR_VERSION, init->minor),
 		.max_write = 4096,
+		.flags = FUSE_WRITEBACK_CACHE,
 	};
 
 	answer(device, in->unique, 0, &out, sizeof(out));
@@ -79,6 +82,14 @@ static void answer_attributes(int device,
 	answer(device, in->unique, 0, &out, sizeof(out));
 }
 
+static void answer_write(int device, const struct fuse_in_header *in)
+{
+	const struct fuse_write_in *write = (const void *)(in + 1);
+	struct fuse_write_out out = { .size = write->size };
+
+	answer(device, in->unique, 0, &out, sizeof(out));
+}
+
 static void answer_request(int device, const struct fuse_in_header *in)
 {
 	static const uint8_t zeroes[SLOW_FILE_SIZE];
@@ -90,6 +101,7 @@ static void answer_request(int device, const struct fuse_in_header *in)
 		answer_init(device, in);
 		break;
 	case FUSE_GETATTR:
+	case FUSE_SETATTR:
 		answer_attributes(device, in);
 		break;
 	case FUSE_OPEN:
@@ -98,6 +110,9 @@ static void answer_request(int device, const struct fuse_in_header *in)
 	case FUSE_READ:
 		answer(device, in->unique, 0, zeroes,
 		       min((size_t)read->size, sizeof(zeroes)));
+		break;
+	case FUSE_WRITE:
+		answer_write(device, in);
 		break;
 	case FUSE_FLUSH:
 	case FUSE_RELEASE:
