@@ -656,6 +656,14 @@ int join_interrupting(pthread_t thread, unsigned int seconds);
  */
 int screen_fd(int fd);
 
+/**
+ * screen_hang_up() - close a client's socket, and with it what it has sent
+ * @sock: the socket
+ *
+ * Waits as little as screen_fd().
+ */
+void screen_hang_up(int sock);
+
 /* refuse.c */
 
 /** refuse_init() - before anything else of this file; cannot fail */

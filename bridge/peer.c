@@ -113,11 +113,15 @@ bool peer_dequeue(struct session *s, struct msg *m)
 
 void peer_close(struct session *s)
 {
+	int twin = s->link.twin.fd;
 	struct msg m;
 
 	while (peer_dequeue(s, &m))
 		msg_close_fds(&m);
+	s->link.twin.fd = -1;
 	msg_conn_exit(&s->link.twin);
+	if (twin >= 0)
+		screen_hang_up(twin);
 }
 
 /*

@@ -16,6 +16,9 @@
  * An fd that stands for a path only (O_PATH) says too little to tell. A socket may
  * have such files in it, that nobody has received, or linger; no command takes one.
  *
+ * What nobody has received goes with the socket that it came by, which is closed in
+ * the same way if there is any.
+ *
  * There are only so many of these threads. When all of them are stuck, which
  * takes somebody who means it, the thread that receives such a file closes it
  * itself. No other session's has one to close.
@@ -27,6 +30,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -90,14 +94,32 @@ static bool screen_close_elsewhere(int fd)
 }
 
 /* Syscalls: close */
+static void screen_close(int fd)
+{
+	if (atomic_fetch_add(&screen_closers, 1) < SCREEN_MAX_CLOSERS &&
+	    screen_close_elsewhere(fd))
+		return;
+	atomic_fetch_sub(&screen_closers, 1);
+	close(fd);
+}
+
 int screen_fd(int fd)
 {
 	if (screen_passes(fd))
 		return fd;
-	if (atomic_fetch_add(&screen_closers, 1) < SCREEN_MAX_CLOSERS &&
-	    screen_close_elsewhere(fd))
-		return -1;
-	atomic_fetch_sub(&screen_closers, 1);
-	close(fd);
+	screen_close(fd);
 	return -1;
+}
+
+/* Syscalls: close recvfrom shutdown */
+void screen_hang_up(int sock)
+{
+	char left;
+
+	/* Nothing comes any more; what has come can be read all the same. */
+	shutdown(sock, SHUT_RDWR);
+	if (recv(sock, &left, sizeof(left), MSG_PEEK | MSG_DONTWAIT) > 0)
+		screen_close(sock);
+	else
+		close(sock);
 }

@@ -355,8 +355,6 @@ static void session_teardown(struct session *s)
 /*
  * What the client has sent and nobody received goes with the socket, fds
  * included, so this may block (join.c) and is not the main thread's to do.
- *
- * Syscalls: close
  */
 static void session_hang_up(struct session *s)
 {
@@ -367,7 +365,7 @@ static void session_hang_up(struct session *s)
 	s->conn.fd = -1;
 	pthread_mutex_unlock(&s->lock);
 	msg_conn_exit(&s->conn);
-	close(fd);
+	screen_hang_up(fd);
 }
 
 /* Syscalls: write */

@@ -148,27 +148,45 @@ TEST_F(screen, as_an_event)
 }
 
 /*
- * An end of a socket in which the file waits, and something waits to be written to
- * the file: that is done before the last fd of it is gone.
+ * Send the file, and let something wait to be written to it: that is done before the
+ * last fd of it is gone.
  */
-static int socket_with_file(struct slow_file *file, int fd)
+static int send_unwritten(struct slow_file *file, int fd, int sock)
 {
 	static const uint8_t page[PAGE];
-	int other, fds[2], ret;
+	int other, ret;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
-		return -errno;
 	slow_file_release(file);
 	other = slow_file_open(file, O_RDWR);
-	ret = other < 0 ? other : wire_send(fds[1], page, 1, &other, 1);
+	ret = other < 0 ? other : wire_send(sock, page, 1, &other, 1);
 	close_fd(&other);
-	close(fds[1]);
 	if (!ret && pwrite(fd, page, PAGE, 0) != PAGE)
 		ret = -EIO;
 	slow_file_hold(file);
+	return ret;
+}
+
+/* An end of a socket in which that file waits. */
+static int socket_with_file(struct slow_file *file, int fd)
+{
+	int fds[2], ret;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return -errno;
+	ret = send_unwritten(file, fd, fds[1]);
+	close(fds[1]);
 	if (ret)
 		close(fds[0]);
 	return ret ? ret : fds[0];
+}
+
+/* Until SIGCONT the daemon receives nothing. */
+static int stop_daemon(const struct peer *peer)
+{
+	if (kill(peer->daemon.pid, SIGSTOP) ||
+	    waitpid(peer->daemon.pid, NULL, WUNTRACED) != peer->daemon.pid)
+		return -errno;
+	return 0;
 }
 
 TEST_F(screen, in_a_socket)
@@ -184,9 +202,7 @@ TEST_F(screen, in_a_socket)
 
 	ASSERT_LE(0, fd);
 	/* Meanwhile, so that the daemon has the last fd of the socket. */
-	EXPECT_EQ(0, kill(peer->daemon.pid, SIGSTOP));
-	EXPECT_EQ(peer->daemon.pid,
-		  waitpid(peer->daemon.pid, NULL, WUNTRACED));
+	EXPECT_EQ(0, stop_daemon(peer));
 	EXPECT_EQ(0, wire_command(peer->sock, 1, VFIO_USER_DMA_MAP, &request,
 				  sizeof(request), &fd, 1));
 	close(fd);
@@ -195,6 +211,52 @@ TEST_F(screen, in_a_socket)
 	EXPECT_EQ(0, slow_file_wait_held(&self->file, 1));
 	expect_served(_metadata, peer, self->memory);
 	free(r);
+}
+
+/* A reply ends the session: what comes long after it is never received. */
+static void leave_behind(struct __test_metadata *_metadata, struct peer *peer,
+			 struct slow_file *file, int fd, int sock)
+{
+	struct vfio_user_header header =
+		wire_header(1, VFIO_USER_DMA_READ, sizeof(header));
+	static const uint8_t junk[0x8000];
+
+	header.flags = VFIO_USER_TYPE_REPLY;
+	EXPECT_EQ(0, stop_daemon(peer));
+	EXPECT_EQ(0, wire_send(sock, &header, sizeof(header), NULL, 0));
+	EXPECT_EQ(0, wire_send(sock, junk, sizeof(junk), NULL, 0));
+	EXPECT_EQ(0, send_unwritten(file, fd, sock));
+	if (sock != peer->sock)
+		EXPECT_EQ(0, wire_send(peer->sock, &header, sizeof(header),
+				       NULL, 0));
+	EXPECT_EQ(0, kill(peer->daemon.pid, SIGCONT));
+	EXPECT_EQ(0, slow_file_wait_held(file, 1));
+}
+
+TEST_F(screen, that_nobody_receives)
+{
+	struct peer *peer = &self->peer;
+
+	leave_behind(_metadata, peer, &self->file, self->fd, peer->sock);
+	close(peer->sock);
+	EXPECT_EQ(0, peer_connect(peer));
+	expect_served(_metadata, peer, self->memory);
+}
+
+TEST_F(screen, that_nobody_receives_over_the_other_socket)
+{
+	struct peer *peer = &self->peer;
+	struct mirror mirror;
+
+	if (!variant->arg)
+		SKIP(return, "the daemon asks nothing");
+	ASSERT_EQ(0, peer_hang_up(peer));
+	ASSERT_EQ(0, mirror_connect(&mirror, peer, true, ""));
+	leave_behind(_metadata, peer, &self->file, self->fd, mirror.twin);
+	mirror_close(&mirror);
+	close(peer->sock);
+	EXPECT_EQ(0, peer_connect(peer));
+	expect_served(_metadata, peer, self->memory);
 }
 
 /* Commands that take none close it, and so do those that aren't whole. */
