@@ -335,7 +335,7 @@ struct listener {
 };
 
 /* Files that a session can show, to be the same client as others. */
-#define HOLDER_MAX_SHOWN		64
+#define HOLDER_MAX_SHOWN	64
 
 /**
  * struct space_file - a file of a client's memory

@@ -21,7 +21,7 @@
  *
  * There are only so many of these threads. When all of them are stuck, which
  * takes somebody who means it, the thread that receives such a file closes it
- * itself. No other session's has one to close.
+ * itself, or that closes its socket (security.rst).
  *
  * What is left needs no look at what it is: what it isn't the kernel says,
  * wherever it is used.
