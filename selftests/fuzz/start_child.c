@@ -228,12 +228,14 @@ static void child_fds(void)
 	dup2(null_fd, STDOUT_FILENO);
 }
 
+/* A change of user makes one forget whose death is to be one's own. */
 static void child_becomes_nobody(void)
 {
 	if (geteuid())
 		return;
 	if (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
-	    setresuid(NOBODY, NOBODY, NOBODY) || prctl(PR_SET_DUMPABLE, 1))
+	    setresuid(NOBODY, NOBODY, NOBODY) || prctl(PR_SET_DUMPABLE, 1) ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL))
 		abort();
 }
 
