@@ -5,10 +5,9 @@
  * of a huge page.
  *
  * At the second attaching the kernel pins all memory once more, by the daemon's
- * addresses for what isn't a file of shared memory. Files of ramfs aren't, but
- * a device may only read them; and /dev/zero isn't, which it may write, and
- * which is other memory for each who maps it. Both are opened before the test
- * is confined.
+ * addresses for what isn't a file of shared memory. /dev/zero isn't, which is
+ * other memory for each who maps it, so that only the device can say what is in
+ * there. It is opened before the test is confined.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +16,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <unistd.h>
 #include "abi/vfio.h"
 #include "hw.h"
@@ -34,27 +32,6 @@
 #define ROUNDS		20
 
 #define READ_WRITE	(VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE)
-
-/* A file of @size bytes that has no name, in a file system that has no place. */
-static int ramfs_file(size_t size)
-{
-	char dir[] = "/tmp/ramfs.XXXXXX", path[sizeof(dir) + 8];
-	int fd, ret = 0;
-
-	if (!mkdtemp(dir))
-		return -errno;
-	snprintf(path, sizeof(path), "%s/memory", dir);
-	if (mount("none", dir, "ramfs", 0, NULL)) {
-		ret = -errno;
-		goto remove;
-	}
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	ret = fd < 0 || ftruncate(fd, size) ? -errno : fd;
-	umount2(dir, MNT_DETACH);
-remove:
-	rmdir(dir);
-	return ret;
-}
 
 FIXTURE(attach)
 {
@@ -78,8 +55,9 @@ FIXTURE_SETUP(attach)
 
 	if (missing)
 		SKIP(return, "%s", missing);
-	self->memory = ramfs_file(NR_AREAS * AREA);
+	self->memory = memfd_create("memory", MFD_CLOEXEC);
 	ASSERT_LE(0, self->memory);
+	ASSERT_EQ(0, ftruncate(self->memory, NR_AREAS * AREA));
 	self->mem = mmap(NULL, NR_AREAS * AREA, PROT_READ | PROT_WRITE,
 			 MAP_SHARED, self->memory, 0);
 	ASSERT_NE(MAP_FAILED, self->mem);
@@ -161,22 +139,36 @@ static bool reads_area(struct edu *edu, struct access_dma *dma, uint8_t *mem,
 		     mem + 4096 - 512, 1536);
 }
 
+static const char text[] = "written before the device was detached";
+
+static int map_zero(struct access *a, int zero, unsigned int area)
+{
+	return a->ops->dma_map(a, ZERO_IOVA + area * AREA, AREA, zero, 0,
+			       READ_WRITE);
+}
+
+/* By the device, since nobody else has that memory. */
+static int writes_text(struct edu *edu, struct access_dma *dma, uint64_t iova)
+{
+	int ret;
+
+	strcpy(dma->mem, text);
+	ret = edu_dma(edu, dma->iova, 0, 256, false);
+	return ret ? ret : edu_dma(edu, iova, 0, 256, true);
+}
+
 TEST_F(attach, again_reaches_the_same_memory)
 {
-	static const char text[] = "written before the device was detached";
 	struct access *a = self->hw.access;
 	unsigned int i;
 
 	for (i = 0; i < NR_AREAS; i++)
 		ASSERT_EQ(0, map_area(a, self->memory, i));
-	ASSERT_EQ(0, a->ops->dma_map(a, ZERO_IOVA, AREA, self->zero, 0,
-				     READ_WRITE));
+	ASSERT_EQ(0, map_zero(a, self->zero, 0));
 	for (i = 0; i < NR_AREAS; i++)
 		ASSERT_TRUE(reads_area(&self->edu, &self->dma, self->mem, i,
 				       i));
-	strcpy(self->dma.mem, text);
-	ASSERT_EQ(0, edu_dma(&self->edu, self->dma.iova, 0, 256, false));
-	ASSERT_EQ(0, edu_dma(&self->edu, ZERO_IOVA, 0, 256, true));
+	ASSERT_EQ(0, writes_text(&self->edu, &self->dma, ZERO_IOVA));
 
 	ASSERT_EQ(0, detach(self->device));
 	ASSERT_EQ(0, attach(self->device));
@@ -197,22 +189,24 @@ TEST_F(attach, again_reaches_what_is_mapped_by_then)
 	struct access_dma more = {};
 	int tries = 3;
 
-	ASSERT_EQ(0, map_area(a, self->memory, 0));
-	ASSERT_EQ(0, map_area(a, self->memory, 1));
+	ASSERT_EQ(0, map_zero(a, self->zero, 0));
+	ASSERT_EQ(0, map_zero(a, self->zero, 1));
+	ASSERT_EQ(0, writes_text(&self->edu, &self->dma, ZERO_IOVA + AREA));
 	ASSERT_EQ(0, detach(self->device));
-	ASSERT_EQ(0, a->ops->dma_unmap(a, IOVA, AREA));
+	ASSERT_EQ(0, a->ops->dma_unmap(a, ZERO_IOVA, AREA));
 	ASSERT_EQ(0, access_dma_alloc(a, 4096, &more));
 	ASSERT_EQ(0, attach(self->device));
-	EXPECT_TRUE(reads_area(&self->edu, &self->dma, self->mem, 1, 0x51));
+	EXPECT_TRUE(reads(&self->edu, &self->dma, ZERO_IOVA + AREA, text,
+			  sizeof(text)));
 	memset(more.mem, 0x52, 4096);
 	EXPECT_TRUE(reads(&self->edu, &self->dma, more.iova, more.mem, 512));
 	access_dma_free(a, &more);
 
 	memset(self->mem, 0x77, AREA);
 	do {
-		EXPECT_FALSE(reads(&self->edu, &self->dma, IOVA, self->mem,
+		EXPECT_FALSE(reads(&self->edu, &self->dma, ZERO_IOVA, self->mem,
 				   256));
-	} while (!hw_faulted(&self->hw, IOVA) && --tries);
+	} while (!hw_faulted(&self->hw, ZERO_IOVA) && --tries);
 	EXPECT_LT(0, tries);
 }
 

@@ -525,6 +525,8 @@ TEST_F(mtty, memory_is_mapped_and_unmapped)
 	struct vfio_user_client *c = self->a->c;
 
 	ASSERT_EQ(0, ftruncate(fd, 1 << 20));
+	/* The stack of the thread that answers is kept for the next. */
+	EXPECT_EQ(0, hw_monitor(&self->a->daemon, "session.dma.maps"));
 	ASSERT_EQ(0, hw_daemon_counts(&self->a->daemon, &before));
 	ASSERT_EQ(0, vfio_user_dma_map(c, 0x10000, 0x10000, fd, 0, 3));
 	ASSERT_EQ(0, vfio_user_dma_map(c, 0x40000, 0x1000, fd, 0x20000, 1));
