@@ -474,7 +474,7 @@ TEST_F(dma, rule14_fd_that_is_no_memory_fails)
 	EXPECT_LT(0, wire_map(self->peer.sock, 0, PAGE, PEER_RW,
 			      self->peer.sock, 0));
 	EXPECT_EQ(0, self->peer.root.control->nr_maps);
-	EXPECT_EQ(0, peer_nr_fds(&self->peer));
+	EXPECT_EQ(0, peer_wait_nr_fds(&self->peer, 0));
 	EXPECT_EQ(0, wire_map(self->peer.sock, 0, PAGE, PEER_RW, self->memory,
 			      0));
 }

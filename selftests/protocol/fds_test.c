@@ -174,19 +174,6 @@ static int disable(const struct peer *peer, uint32_t index)
 			     NULL, 0, NULL, 0);
 }
 
-/* How many it has when it has the expected number, or after a while. */
-static int nr_fds(const struct peer *peer, int expected)
-{
-	int i, nr = fake_nr_fds(&peer->root, peer->daemon.pid);
-
-	/* Some are closed by threads of their own. */
-	for (i = 0; i < 1000 && nr != expected; i++) {
-		peer_pause(10);
-		nr = fake_nr_fds(&peer->root, peer->daemon.pid);
-	}
-	return nr;
-}
-
 TEST_F(fds, where_memory_is_expected)
 {
 	static const enum kinds_way ways[] = {
@@ -195,7 +182,7 @@ TEST_F(fds, where_memory_is_expected)
 		[PEER_TYPE1] = KINDS_TYPE1,
 	};
 	const struct peer *peer = &self->peer;
-	int before = fake_nr_fds(&peer->root, peer->daemon.pid);
+	int before = peer_nr_fds(peer);
 	unsigned int i;
 	int ret;
 
@@ -208,7 +195,7 @@ TEST_F(fds, where_memory_is_expected)
 		EXPECT_EQ(!ret, peer->root.control->nr_maps);
 		EXPECT_EQ(ret ? ENOENT : 0,
 			  wire_unmap(peer->sock, 0, PAGE, 0));
-		EXPECT_EQ(before, nr_fds(peer, before))
+		EXPECT_EQ(before, peer_wait_nr_fds(peer, before))
 			TH_LOG("%s", kind->name);
 	}
 	EXPECT_EQ(0, wire_map(peer->sock, 0, PAGE, PEER_RW, self->memory, 0));
@@ -220,7 +207,7 @@ TEST_F(fds, where_eventfds_are_expected)
 		PEER_INTX, PEER_MSI, PEER_MSIX, PEER_ERR, PEER_REQ,
 	};
 	const struct peer *peer = &self->peer;
-	int before = fake_nr_fds(&peer->root, peer->daemon.pid);
+	int before = peer_nr_fds(peer);
 	unsigned int i, n;
 
 	for (n = 0; n < ARRAY_SIZE(indexes); n++) {
@@ -233,7 +220,7 @@ TEST_F(fds, where_eventfds_are_expected)
 			if (!ret)
 				EXPECT_EQ(0, disable(peer, indexes[n]));
 		}
-		EXPECT_EQ(before, nr_fds(peer, before));
+		EXPECT_EQ(before, peer_wait_nr_fds(peer, before));
 	}
 }
 
@@ -313,7 +300,7 @@ TEST_F(fds, device_without_req_relays_nothing)
 TEST_F(fds, memory_that_shrinks_while_it_is_mapped)
 {
 	const struct peer *peer = &self->peer;
-	int i, before = fake_nr_fds(&peer->root, peer->daemon.pid);
+	int i, before = peer_nr_fds(peer);
 
 	ASSERT_EQ(0, wire_map(peer->sock, 0, MEMORY, PEER_RW, self->memory, 0));
 	for (i = 0; i < 3; i++) {
@@ -325,14 +312,14 @@ TEST_F(fds, memory_that_shrinks_while_it_is_mapped)
 		EXPECT_EQ(FAKE_DMA_DONE, peer_dma(peer, 0, 3 * PAGE, 8));
 	}
 	EXPECT_EQ(0, wire_unmap(peer->sock, 0, MEMORY, 0));
-	EXPECT_EQ(before, nr_fds(peer, before));
+	EXPECT_EQ(before, peer_wait_nr_fds(peer, before));
 }
 
 /* With windows it needs its own page size; whichever way, nothing is left. */
 TEST_F(fds, huge_pages)
 {
 	const struct peer *peer = &self->peer;
-	int before = fake_nr_fds(&peer->root, peer->daemon.pid);
+	int before = peer_nr_fds(peer);
 	int fd = memfd_create("huge", MFD_CLOEXEC | MFD_HUGETLB | MFD_HUGE_2MB);
 	void *mem;
 
@@ -349,7 +336,7 @@ TEST_F(fds, huge_pages)
 	EXPECT_EQ(EINVAL, set_one(peer, PEER_MSIX, fd));
 	EXPECT_EQ(0, wire_unmap(peer->sock, 0, HUGE, 0));
 	EXPECT_EQ(0, peer->root.control->nr_maps);
-	EXPECT_EQ(before, nr_fds(peer, before));
+	EXPECT_EQ(before, peer_wait_nr_fds(peer, before));
 	close(fd);
 }
 

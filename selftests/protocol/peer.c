@@ -223,6 +223,15 @@ int peer_nr_fds(const struct peer *peer)
 	return fake_nr_fds(&peer->root, peer->daemon.pid) - peer->fds;
 }
 
+int peer_wait_nr_fds(const struct peer *peer, int nr)
+{
+	int i;
+
+	for (i = 0; i < 1000 && peer_nr_fds(peer) != nr; i++)
+		peer_pause(10);
+	return peer_nr_fds(peer);
+}
+
 const uint64_t *peer_ioctls(const struct peer *peer, enum fake_kind kind,
 			    unsigned long request)
 {

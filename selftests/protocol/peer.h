@@ -122,6 +122,15 @@ int peer_close(struct peer *peer);
 /** peer_nr_fds() - how many fds the daemon has more than with a new client */
 int peer_nr_fds(const struct peer *peer);
 
+/**
+ * peer_wait_nr_fds() - peer_nr_fds(), when it is what is expected or after a while
+ * @peer: a daemon and its client
+ * @nr: what is expected
+ *
+ * For fds that the daemon has closed by threads of their own (bridge/screen.c).
+ */
+int peer_wait_nr_fds(const struct peer *peer, int nr);
+
 /** peer_ioctls() - how often the daemon has made this ioctl */
 const uint64_t *peer_ioctls(const struct peer *peer, enum fake_kind kind,
 			    unsigned long request);
